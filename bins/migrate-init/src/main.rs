@@ -1,0 +1,3 @@
+//! Applies the database migrations.
+
+fn main() {}

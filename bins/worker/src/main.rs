@@ -1,0 +1,3 @@
+//! The agent executor's worker.
+
+fn main() {}

@@ -1,0 +1,9 @@
+//! The pure state machine of an agent run: what happened goes in, what must be done comes out.
+//!
+//! No I/O, no clock, no randomness: time and fresh ids are handed in with every event.
+
+mod model;
+
+pub use model::{
+    ModelError, ModelErrorKind, ModelRef, ModelReply, ModelRequest, ResponseFormat, StopReason, ToolSpec, Usage,
+};

@@ -1,0 +1,1 @@
+//! Performs a run's effects: leases, commits, relay, drain.

@@ -1,0 +1,1 @@
+//! Streaming client of model providers.

@@ -1,0 +1,1 @@
+//! Port and backends of the live event stream.

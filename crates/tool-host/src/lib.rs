@@ -1,0 +1,1 @@
+//! Port and hosts of tools that leave the machine.

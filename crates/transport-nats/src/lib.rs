@@ -1,0 +1,1 @@
+//! JetStream consumer and publisher.

@@ -1,0 +1,1 @@
+//! Every JSON shape that enters or leaves.

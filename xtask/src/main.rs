@@ -1,0 +1,3 @@
+//! What people do here: test, up, down, demo, bench, tidy.
+
+fn main() {}
