@@ -1,0 +1,1 @@
+//! Built-in tools on the virtual file system.
