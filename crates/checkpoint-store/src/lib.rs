@@ -1,1 +1,12 @@
-//! Port and backends of the durable store.
+//! The durable store: one port, its backends, and one conformance suite that each of them runs.
+//!
+//! The store keeps rows; it does not know what they mean.
+
+mod port;
+mod types;
+
+pub use port::{Store, StoreError};
+pub use types::{
+    Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JobStatus, JournalRow,
+    Lease, NewJob, OutboxMessage, Retention, Snapshot, StepRecord, StepState, Terminal,
+};
