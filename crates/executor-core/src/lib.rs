@@ -4,6 +4,7 @@
 
 mod definition;
 mod model;
+mod pyrepr;
 mod stream;
 pub mod tools;
 
