@@ -1,0 +1,26 @@
+//! The port.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::SinkEvent;
+
+/// Where the events of running threads go, live.
+///
+/// Events of one thread leave in the order in which they were handed over. Threads are independent of each other.
+#[async_trait]
+pub trait StreamSink: Send + Sync + 'static {
+    /// Hands an event over. Never blocks, never fails: when the bounded buffer is full the oldest of the thread is
+    /// dropped, and a gap marks the place.
+    fn publish(&self, event: SinkEvent);
+
+    /// Waits until what was handed over has left, at most `limit` long. `false`: something is still here.
+    ///
+    /// # Cancel safety
+    /// A dropped flush changes nothing; the events go on leaving.
+    async fn flush(&self, limit: Duration) -> bool;
+
+    /// Whether events reach the backend now. Really asks it, and answers within about a second.
+    async fn healthy(&self) -> bool;
+}
