@@ -88,32 +88,49 @@ fn separate(out: &mut String, index: usize) {
 }
 
 fn push_number(out: &mut String, number: &Number) {
-    match number.as_f64() {
-        Some(float) if number.is_f64() => push_float(out, float),
-        Some(_) | None => out.push_str(&number.to_string()),
-    }
+    let text = number.to_string();
+    if number.is_f64() { push_float(out, &text) } else { out.push_str(&text) }
 }
 
-/// Shortest digits that read back as the same number; an exponent below 1e-4 and from 1e16 on.
-fn push_float(out: &mut String, float: f64) {
-    let scientific = format!("{float:e}");
-    let Some((digits, exponent)) = scientific.split_once('e') else {
-        out.push_str(&scientific);
+/// The shortest digits that read back as the same number; an exponent below 1e-4 and from 1e16 on.
+///
+/// The digits are those of `serde_json`: where two are equally short and near it takes the even one, as Python
+/// does and the standard library does not.
+fn push_float(out: &mut String, text: &str) {
+    let (sign, text) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = format!("{whole}{fraction}");
+    let digits = all.trim_start_matches('0');
+    let leading_zeros = all.len() - digits.len();
+    let digits = digits.trim_end_matches('0');
+    out.push_str(sign);
+    if digits.is_empty() {
+        out.push_str("0.0");
         return;
-    };
-    match exponent.parse::<i32>() {
-        Ok(exponent) if (-4..16).contains(&exponent) || float == 0.0 => {
-            let plain = format!("{float}");
-            out.push_str(&plain);
-            if !plain.contains('.') {
-                out.push_str(".0");
-            }
+    }
+    // Where the point stands, counted from the first digit.
+    let signed = |length: usize| i64::try_from(length).unwrap_or_default();
+    let point = signed(whole.len()) - signed(leading_zeros) + exponent.parse::<i64>().unwrap_or_default();
+    let (first, rest) = digits.split_at_checked(1).unwrap_or((digits, ""));
+    match usize::try_from(point) {
+        Ok(point @ 1..=16) if digits.len() <= point => {
+            push_formatted(out, format_args!("{digits:0<point$}.0"));
         }
-        Ok(exponent) => {
-            let sign = if exponent < 0 { '-' } else { '+' };
-            push_formatted(out, format_args!("{digits}e{sign}{:02}", exponent.unsigned_abs()));
+        Ok(point @ 1..=16) => {
+            let (whole, fraction) = digits.split_at_checked(point).unwrap_or((digits, ""));
+            push_formatted(out, format_args!("{whole}.{fraction}"));
         }
-        Err(_) => out.push_str(&scientific),
+        _ if (-3..=0).contains(&point) => {
+            let width = digits.len() + usize::try_from(-point).unwrap_or_default();
+            push_formatted(out, format_args!("0.{digits:0>width$}"));
+        }
+        _ => {
+            let dot = if rest.is_empty() { "" } else { "." };
+            let exponent = point - 1;
+            let minus = if exponent < 0 { '-' } else { '+' };
+            push_formatted(out, format_args!("{first}{dot}{rest}e{minus}{:02}", exponent.unsigned_abs()));
+        }
     }
 }
 
@@ -170,6 +187,9 @@ mod tests {
             (0.0001, "0.0001"),
             (0.00001, "1e-05"),
             (0.1, "0.1"),
+            (0.012, "0.012"),
+            (-12.5, "-12.5"),
+            (659_671_544_600_972.2, "659671544600972.2"),
         ] {
             assert_eq!(value(&json!(float)), expected);
         }

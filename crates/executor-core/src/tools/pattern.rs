@@ -10,8 +10,8 @@ use super::path;
 use super::pattern_parse::{Segment, Token, parse};
 use crate::pyrepr;
 
-/// Most steps of one search, about a second. Real patterns on 10,000 files need some 100,000.
-const MOST_WORK: usize = 100_000_000;
+/// Most steps of one search: 1.2 s unoptimised. Usual patterns need some 200,000 for 10,000 files.
+const MOST_WORK: usize = 50_000_000;
 
 /// Why a search by pattern is refused. The text is what the model reads.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -96,15 +96,14 @@ impl<'p> Matcher<'p> {
     }
 }
 
-/// Follows all ways at once: `reached` says which numbers of path segments the pattern so far can cover.
+/// Whether a pattern covers all segments of a path.
 fn path_fits(pattern: &[Segment], path: &[&[char]], work: &mut usize) -> bool {
     let plain = pattern.iter().filter(|segment| matches!(segment, Segment::Plain { .. })).count();
-    let any_number = plain < pattern.len();
-    if plain > path.len() || (!any_number && plain < path.len()) {
+    if plain > path.len() || (plain == pattern.len() && plain < path.len()) {
         return false;
     }
-    let mut reached = vec![false; path.len() + 1];
-    reached.first_mut().map(|start| *start = true).unwrap_or_default();
+    // All ways are followed at once: this says which numbers of segments the pattern so far can cover.
+    let mut reached: Vec<bool> = std::iter::once(true).chain(path.iter().map(|_| false)).collect();
     for (index, segment) in pattern.iter().enumerate() {
         *work += path.len();
         let at_least_one = index + 1 == pattern.len();
