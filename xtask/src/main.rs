@@ -1,3 +1,41 @@
-//! What people do here: test, up, down, demo, bench, tidy.
+//! What people do here: `cargo xtask test`, `tidy`, `containers`, `up`, `down`, `demo`, `bench`.
 
-fn main() {}
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks to its terminal")]
+
+mod bench;
+mod containers;
+mod demo;
+mod down;
+mod fake_model;
+mod flags;
+mod install;
+mod job;
+mod place;
+mod stack;
+mod test;
+mod tidy;
+mod up;
+
+use std::process::ExitCode;
+
+use flags::{Xtask, XtaskCmd};
+
+fn main() -> ExitCode {
+    let done = match Xtask::from_env_or_exit().subcommand {
+        XtaskCmd::Test(command) => command.run(),
+        XtaskCmd::Tidy(command) => command.run(),
+        XtaskCmd::Containers(command) => command.run(),
+        XtaskCmd::Up(command) => command.run(),
+        XtaskCmd::Down(command) => command.run(),
+        XtaskCmd::Demo(command) => command.run(),
+        XtaskCmd::Bench(command) => command.run(),
+        XtaskCmd::FakeModel(command) => command.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

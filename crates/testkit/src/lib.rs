@@ -22,8 +22,13 @@ pub use fake_model::{FakeModel, ModelFault};
 pub use fault_proxy::{Fault, FaultProxy};
 pub use nats::Nats;
 pub use ports::free_port;
-pub use postgres::{Postgres, init_cluster};
+pub use postgres::{Postgres, init_cluster, run_unprivileged};
 pub use redis::{Redis, Subscription};
 pub use server::{Probe, Server};
 pub use servers::Servers;
 pub use wait::until;
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

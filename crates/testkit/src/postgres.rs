@@ -110,10 +110,19 @@ impl Postgres {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let since = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
         let name = format!("t_{}_{since}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let admin = connect(&self.admin).await?;
+        Self::create_database(&self.admin, &name).await?;
+        self.url_of(&name)
+    }
+
+    /// Makes the database `name` on the server of the DSN `admin`.
+    ///
+    /// # Errors
+    /// When the server refuses; also when the database is there already.
+    pub async fn create_database(admin: &str, name: &str) -> anyhow::Result<()> {
+        let admin = connect(admin).await?;
         // template0 is never in use, so tests may do this at the same time.
         admin.simple_query(&format!("create database \"{name}\" template template0")).await?;
-        self.url_of(&name)
+        Ok(())
     }
 
     /// DSN of another database of this server.
@@ -149,12 +158,19 @@ pub fn init_cluster(folder: &Path, user: &str, password: &str) -> anyhow::Result
     if let Some(account) = unprivileged() {
         chown(folder, Some(account.uid), Some(account.gid))?;
         chown(&secret, Some(account.uid), Some(account.gid))?;
-        command.uid(account.uid).gid(account.gid);
     }
+    run_unprivileged(&mut command);
     let output = command.output().context("run initdb")?;
     ensure!(output.status.success(), "initdb failed: {}", String::from_utf8_lossy(&output.stderr));
     std::fs::remove_file(secret)?;
     Ok(())
+}
+
+/// Lets `command` run as the account that [`init_cluster`] gave the data to; changes nothing unless we are root.
+pub fn run_unprivileged(command: &mut Command) {
+    if let Some(account) = unprivileged() {
+        command.uid(account.uid).gid(account.gid);
+    }
 }
 
 fn admin_dsn(address: &str) -> String {

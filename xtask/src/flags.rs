@@ -1,0 +1,55 @@
+//! The command line. `cargo xtask --help` prints these comments.
+
+use std::path::PathBuf;
+
+xflags::xflags! {
+    /// What people do in this workspace. Each command says what it does before it does it.
+    cmd xtask {
+        /// Finds or installs PostgreSQL, NATS and a Redis-protocol server, runs doc tests and all tests against them.
+        cmd test {
+            /// Leaves the servers running until Ctrl-C and prints how to reach them.
+            optional --keep
+            /// Names, or parts of names, of the tests to run; none runs all.
+            repeated filter: String
+        }
+
+        /// Arrows between crates, purity of the core, licences, bans, sources, left-over machine paths, READMEs.
+        cmd tidy {
+            /// Also builds each feature of the port crates alone (slow).
+            optional --features-alone
+        }
+
+        /// Starts the three servers from container images and speaks to each; says why where that cannot be.
+        cmd containers {}
+
+        /// Starts a local stack in the background: servers on 15433, 16380, 14222, streams, migrations, worker on 8080.
+        cmd up {
+            /// Builds the worker in the release profile.
+            optional --release
+        }
+
+        /// Stops the stack and deletes its data.
+        cmd down {}
+
+        /// Publishes a job to the stack and prints its stream and its result.
+        cmd demo {
+            /// The agent definition, default examples/research-team/agent.json.
+            optional --agent agent: PathBuf
+            /// What the user says.
+            optional --input input: String
+        }
+
+        /// Runs ../shared/bench against a stack of its own, release profile, and prints the figures.
+        cmd bench {
+            /// Takes the dev profile, to try the command itself.
+            optional --dev
+            /// Jobs for each scenario, default 200.
+            optional --jobs jobs: u32
+        }
+
+        /// Serves the scripted model in the foreground; `up` uses it where ../shared is absent.
+        cmd fake-model {
+            required --port port: u16
+        }
+    }
+}
