@@ -1,5 +1,6 @@
 //! LangChain's messages (`langchain_core.messages`).
 
+use bytes::Bytes;
 use serde_json::{Map, Value};
 
 /// What a message says: a plain string, or a list of content blocks as the provider gave them.
@@ -97,13 +98,17 @@ pub struct Message {
     pub kind: Kind,
     /// Fields that this version does not know, kept and written again after the known ones.
     pub extra: Map<String, Value>,
+    /// The stored bytes, where they hold something that the fields above cannot (binary, unknown classes,
+    /// keys that are no strings): written back as they are while the fields still say the same.
+    pub(crate) raw: Option<Bytes>,
 }
 
 impl Message {
     /// Id of the `RemoveMessage` that drops everything before it.
     pub const REMOVE_ALL: &'static str = "__remove_all__";
 
-    fn new(kind: Kind, content: Content, id: Option<String>) -> Self {
+    /// A message of any class; every other field is empty.
+    pub fn new(kind: Kind, content: Content, id: Option<String>) -> Self {
         Self {
             content,
             additional_kwargs: Map::new(),
@@ -112,6 +117,7 @@ impl Message {
             id,
             kind,
             extra: Map::new(),
+            raw: None,
         }
     }
 
@@ -120,7 +126,12 @@ impl Message {
         Self::new(Kind::Human, Content::Text(text.into()), Some(id.into()))
     }
 
-    /// An assistant message with no calls; add them through `kind`.
+    /// A system message.
+    pub fn system(text: impl Into<String>, id: impl Into<String>) -> Self {
+        Self::new(Kind::System, Content::Text(text.into()), Some(id.into()))
+    }
+
+    /// An assistant message with these executable calls.
     pub fn ai(content: Content, tool_calls: Vec<ToolCall>, id: Option<String>) -> Self {
         let kind = Kind::Ai { tool_calls, invalid_tool_calls: Vec::new(), usage_metadata: None };
         Self::new(kind, content, id)
@@ -168,9 +179,11 @@ impl Message {
                         Value::Object(map) if map.get("type").and_then(Value::as_str) == Some("text") => {
                             map.get("text").and_then(Value::as_str)
                         }
-                        Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
-                            None
-                        }
+                        Value::Object(_)
+                        | Value::Null
+                        | Value::Bool(_)
+                        | Value::Number(_)
+                        | Value::Array(_) => None,
                     })
                     .collect();
                 texts.join(separator)
@@ -188,6 +201,21 @@ impl Message {
             | Kind::Remove
             | Kind::Chat { .. }
             | Kind::Function => &[],
+        }
+    }
+
+    /// Whether this is the marker that removes the whole history before it.
+    pub fn removes_all(&self) -> bool {
+        matches!(self.kind, Kind::Remove) && self.id.as_deref() == Some(Self::REMOVE_ALL)
+    }
+}
+
+impl Content {
+    /// About how many bytes the content takes when stored.
+    pub(crate) fn len_hint(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Blocks(blocks) => blocks.len() * 128,
         }
     }
 }
