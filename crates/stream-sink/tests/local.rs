@@ -112,3 +112,12 @@ async fn no_more_threads_are_remembered_than_allowed() {
     assert!(first.next().await.is_none(), "the thread was forgotten, its listener is told");
     assert_eq!(heard(&mut sink.subscribe("third"), 1).await, ["1"]);
 }
+
+#[test]
+fn what_a_sink_counts_is_declared_with_the_same_labels() {
+    for name in agent_stream_sink::METRIC_NAMES {
+        assert!(agent_telemetry::metric::ALL.iter().any(|metric| metric.family().name == *name), "`{name}`");
+    }
+    let declared = agent_telemetry::metric::REDIS_PUBLISH.0.labels[0].known;
+    assert_eq!(declared, EventKind::ALL.map(EventKind::as_str));
+}
