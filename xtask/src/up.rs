@@ -17,7 +17,11 @@ impl Up {
         ensure!(begun.is_none(), "the stack is up already (`cargo xtask down` stops it)");
         let worker = stack::build("worker", self.release)?;
         servers(self.release)?;
-        let took = stack::start_worker(&worker, &[])?;
+        let ready = stack::start_worker(&worker, &[]);
+        if ready.is_err() {
+            crate::down::all()?;
+        }
+        let took = ready?;
         println!(
             "worker      http://127.0.0.1:{}  ready after {took:?}, log target/stack/worker.log",
             stack::WORKER
