@@ -1,1 +1,16 @@
 //! The database schema and its locked runner.
+
+mod error;
+mod migrate;
+mod schema;
+
+pub use error::MigrateError;
+pub use migrate::{Options, Report, migrate};
+pub use schema::{NEEDED_VERSION, current_version};
+
+/// Where the runner keeps its history: in the schema of the tables, beside them.
+pub(crate) const HISTORY: &str = "agent_schema_history";
+
+mod embedded {
+    refinery::embed_migrations!("sql");
+}
