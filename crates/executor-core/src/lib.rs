@@ -2,18 +2,29 @@
 //!
 //! No I/O, no clock, no randomness: time and fresh ids are handed in with every event.
 
+mod compiled;
 mod definition;
+mod effect;
+mod graph;
+mod ids;
 mod model;
 mod pyrepr;
+mod run;
 mod stream;
 pub mod tools;
 
+pub use compiled::{CompileError, Compiled, CustomTool};
 pub use definition::{
     AgentSpec, Defaults, Definition, DefinitionError, FieldPath, MAX_DESCRIPTION_BYTES, MAX_NAME_CHARS, MAX_NODES,
     MAX_PROMPT_BYTES, MAX_RECURSION_LIMIT, MAX_SCRIPT_BYTES, MAX_TOOL_DEFINITIONS, PROVIDERS, Parsed, ScriptTool,
     Warning, canonical_json, kind_of, sha256_hex,
 };
+pub use effect::{
+    AgentId, CallRef, Class, Effect, Emission, Event, Finish, Outcome, StateView, StepCommit, ToolResult,
+};
+pub use ids::Stamp;
 pub use model::{
     ModelError, ModelErrorKind, ModelRef, ModelReply, ModelRequest, ResponseFormat, StopReason, ToolSpec, Usage,
 };
+pub use run::{ResumeError, Run, RunInput, RunLimits, RunSetup};
 pub use stream::{AgentLabel, StreamEvent};

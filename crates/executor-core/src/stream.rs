@@ -22,7 +22,7 @@ pub enum StreamEvent {
         /// The whole list of messages.
         messages: Option<Vec<Arc<Message>>>,
         /// The whole file map.
-        files: Option<Files>,
+        files: Option<Arc<Files>>,
         /// The whole todo list.
         todos: Option<Value>,
     },

@@ -1,1 +1,20 @@
-//! Performs a run's effects: leases, commits, relay, drain.
+//! Performs what the state machine asks for: models and tools at once, commits in order, under a lease; and offers
+//! transports and embedders one type, [`Executor`].
+//!
+//! It knows no backend by name: store, stream, models, tools and publisher are ports.
+
+mod definitions;
+mod deltas;
+mod driver;
+mod executor;
+mod failure;
+mod leases;
+mod outlet;
+mod ports;
+mod relay;
+mod settings;
+mod work;
+
+pub use executor::{Backends, Executor, JobEnd, JobHandle, Slot, Submission};
+pub use ports::{Clock, NoPublisher, PublishError, ResultPublisher, SystemClock};
+pub use settings::RuntimeSettings;

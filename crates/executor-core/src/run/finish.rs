@@ -1,0 +1,50 @@
+//! How a run ends.
+
+use agent_langgraph_codec::Content;
+use serde_json::Value;
+
+use super::{ORCHESTRATOR, Run};
+use crate::StreamEvent;
+use crate::effect::Outcome;
+
+impl Run {
+    /// The orchestrator came to its end.
+    pub(super) fn complete(&mut self) {
+        let Some(agent) = self.agents.get(&ORCHESTRATOR) else { return };
+        let output = agent.graph.messages.last().map_or(Value::Null, |message| match &message.content {
+            Content::Text(text) => Value::String(text.clone()),
+            Content::Blocks(blocks) => Value::Array(blocks.clone()),
+        });
+        let files = agent.graph.files.clone();
+        if let Some(missing) = self.setup.compiled.definition.required_files.iter().find(|path| !files.contains_key(*path))
+        {
+            let message = format!("the definition requires the file `{missing}`, which was not written");
+            return self.end("ExecutionError", "result.requirement", message);
+        }
+        let text = agent.graph.messages.last().map(|message| message.text("")).unwrap_or_default();
+        if let Some(refused) = &self.setup.compiled.definition.fail_if_output_matches
+            && text.trim_start().starts_with(refused.trim_start_matches('^'))
+        {
+            let message = format!("the output begins with `{refused}`, which the definition counts as a failure");
+            return self.end("ExecutionError", "result.requirement", message);
+        }
+        let warnings = if text.trim().is_empty() { vec!["output.empty"] } else { Vec::new() };
+        self.emit(ORCHESTRATOR, StreamEvent::End { completed: true });
+        self.outcome = Some(Outcome::Completed { output, files, warnings });
+    }
+
+    /// The job ends without success. What is committed stays; open calls are healed by the thread's next job.
+    pub(super) fn end(&mut self, kind: &'static str, code: &'static str, message: String) {
+        if self.outcome.is_some() {
+            return;
+        }
+        let message = match kind {
+            "ExecutionError" => format!("Graph execution failed: {message}"),
+            _ => message,
+        };
+        let told = StreamEvent::Error { kind, code: code.to_owned(), message: message.clone() };
+        self.emit(ORCHESTRATOR, told);
+        self.emit(ORCHESTRATOR, StreamEvent::End { completed: false });
+        self.outcome = Some(Outcome::Failed { kind, code, message });
+    }
+}

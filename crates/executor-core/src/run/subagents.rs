@@ -1,0 +1,123 @@
+//! The `task` tool: a sub-agent with its own messages, the same files, its own namespace.
+
+use std::sync::Arc;
+
+use agent_langgraph_codec as codec;
+use agent_langgraph_codec::{ChannelValue, Content, FileData, Files, Kind, Message, ToolStatus};
+use serde_json::{Map, Value};
+
+use super::{Agent, Failure, ORCHESTRATOR, Phase, Run, Unpublished, tags};
+use crate::AgentLabel;
+use crate::effect::{AgentId, CallRef};
+use crate::graph::{BEFORE_AGENT, Graph, Shape, TOOLS, Unfinished, Write};
+use crate::ids::Ids;
+use crate::tools::ToolAnswer;
+use crate::tools::task::TaskArgs;
+
+impl Run {
+    /// Starts a sub-agent on a `task` call.
+    pub(super) fn delegate(&mut self, call_ref: CallRef, args: &TaskArgs, ids: &mut Ids) {
+        let Some(parent) = self.agents.get(&call_ref.agent) else { return };
+        let ns = codec::child_namespace(&parent.graph.ns, TOOLS, &parent.graph.push_id(call_ref.index));
+        let files = parent.graph.files.clone();
+        let ns: Arc<str> = Arc::from(ns);
+        let tags = sub_tags(&self.setup.job_id, &args.subagent_type);
+        let graph = Graph::new(ns, Shape::Sub, parent.graph.parents_of_child(), tags);
+        let Some(id) = self.add_subagent(call_ref, &args.subagent_type, graph, files.clone()) else { return };
+        let task = Arc::new(Message::human(args.description.clone(), ids.uuid()));
+        let start = codec::encode_start_state(Some(&files), std::slice::from_ref(&task), &[]);
+        let Some(agent) = self.agents.get_mut(&id) else { return };
+        agent.graph.put_input(start, &Unfinished::default(), ids, &mut self.rows);
+        let given = files.iter().map(|(path, file)| (path.clone(), Some(file.clone()))).collect();
+        let writes = vec![Write::Files(given), Write::Messages(vec![task]), Write::Branch(BEFORE_AGENT)];
+        self.run_start(id, writes, ids);
+    }
+
+    /// Puts a sub-agent into the tree.
+    pub(super) fn add_subagent(
+        &mut self,
+        call_ref: CallRef,
+        name: &str,
+        graph: Graph,
+        given_files: Arc<Files>,
+    ) -> Option<AgentId> {
+        let spec = self.setup.compiled.subagents.get(name)?.clone();
+        let id = AgentId(self.next_agent);
+        self.next_agent += 1;
+        let label = AgentLabel { agent: Arc::from(name), ns: graph.ns.clone() };
+        let agent = Agent {
+            spec,
+            label: Some(label),
+            graph,
+            parent: Some(call_ref),
+            given_files,
+            phase: Phase::Tools(Vec::new()),
+            steps_taken: 0,
+            malformed_turns: 0,
+            patched: None,
+            unpublished: Unpublished::default(),
+        };
+        self.agents.insert(id, agent);
+        Some(id)
+    }
+
+    /// A sub-agent has come to its end: its report and what it changed go to the call that started it.
+    pub(super) fn subagent_done(&mut self, id: AgentId, ids: &mut Ids) {
+        let Some(agent) = self.agents.remove(&id) else { return };
+        let Some(call_ref) = agent.parent else { return };
+        let answer = ToolAnswer {
+            content: Content::Text(report(&agent.graph)),
+            status: ToolStatus::Success,
+            files: changed_files(&agent.given_files, &agent.graph.files),
+            todos: None,
+            additional_kwargs: Map::new(),
+        };
+        self.put_answer(call_ref, answer, ids);
+        self.end_round_if_done(call_ref.agent, ids);
+    }
+
+    /// An agent cannot go on. A sub-agent's failure is an answer to its parent; the orchestrator's ends the job.
+    pub(super) fn agent_failed(&mut self, id: AgentId, failure: Failure, ids: &mut Ids) {
+        if id == ORCHESTRATOR {
+            return self.end(failure.kind, failure.code, failure.message);
+        }
+        let Some(agent) = self.agents.remove(&id) else {
+            self.out_of_phase += 1;
+            return;
+        };
+        let Some(call_ref) = agent.parent else { return };
+        let name = agent.spec.name.as_deref().unwrap_or_default();
+        let text = format!("Error: sub-agent '{name}' failed: {}", failure.message);
+        self.put_answer(call_ref, ToolAnswer::error(text), ids);
+        self.end_round_if_done(call_ref.agent, ids);
+    }
+}
+
+pub(super) fn sub_tags(job_id: &str, name: &str) -> Map<String, Value> {
+    let more =
+        [("ls_integration", "langchain_create_agent"), ("lc_agent_name", name), ("ls_agent_type", "subagent")];
+    tags(job_id, &more)
+}
+
+/// What the parent is told: the structured response, else the last text of the sub-agent that is not empty.
+fn report(graph: &Graph) -> String {
+    if let Some(ChannelValue::Json(value)) = graph.values.get("structured_response")
+        && !value.is_null()
+    {
+        return value.to_string();
+    }
+    let spoken = graph.messages.iter().rev().filter(|message| matches!(message.kind, Kind::Ai { .. }));
+    let texts = spoken.map(|message| message.text("").trim_end().to_owned());
+    texts.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
+}
+
+/// Only the paths that differ from what the sub-agent was given; `None` for those that it deleted.
+fn changed_files(given: &Files, now: &Files) -> Vec<(String, Option<Arc<FileData>>)> {
+    let written = now.iter().filter(|(path, file)| {
+        given.get(*path).is_none_or(|before| !Arc::ptr_eq(before, file) && before != *file)
+    });
+    let mut changes: Vec<_> = written.map(|(path, file)| (path.clone(), Some(file.clone()))).collect();
+    let deleted = given.keys().filter(|path| !now.contains_key(*path));
+    changes.extend(deleted.map(|path| (path.clone(), None)));
+    changes
+}

@@ -1,0 +1,350 @@
+//! The only loop: performs a run's effects at once, and feeds back what happens.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use agent_checkpoint_store::{Commit, Lease, StoreError};
+use agent_executor_core::{
+    AgentId, AgentLabel, CallRef, Class, Effect, Event, Finish, ModelError, ModelErrorKind, ModelReply,
+    ModelRequest, Run, ScriptTool, StateView, StepCommit,
+};
+use agent_langgraph_codec::ToolCall;
+use agent_model_client::Delta;
+use agent_tool_host::Invocation;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::{Instant, Sleep};
+use tracing::{info, warn};
+
+use crate::deltas::Place;
+use crate::executor::Shared;
+use crate::leases::Signals;
+use crate::outlet::Outlet;
+
+/// A model call that is being made.
+struct Asked {
+    agent: AgentId,
+    label: Option<AgentLabel>,
+    step: i64,
+    message_id: Arc<str>,
+    request: Arc<ModelRequest>,
+    attempt: u32,
+}
+
+/// What the driver waits for.
+enum Happened {
+    Model(Asked, Result<ModelReply, ModelError>),
+    Tool(CallRef, Option<agent_executor_core::ToolResult>),
+    Committed(Vec<StepCommit>, Result<(), StoreError>),
+}
+
+/// How driving ended.
+pub(crate) enum Driven {
+    /// The run is over; its last commit is still to be made.
+    Finished(Box<Finish>),
+    /// The lease is gone, or the store refused: nothing may be said.
+    Fenced,
+    /// The worker stops, or the store stayed away: the job goes to somebody else.
+    HandBack,
+    /// The store refuses the run's data.
+    Refused(String),
+}
+
+pub(crate) struct Driver {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) lease: Lease,
+    pub(crate) signals: Signals,
+    pub(crate) scripts: Arc<[ScriptTool]>,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) outlet: Outlet,
+    pub(crate) run: Run,
+    inflight: FuturesUnordered<BoxFuture<'static, Happened>>,
+    commits: VecDeque<StepCommit>,
+    committing: bool,
+    flush_at: Pin<Box<Sleep>>,
+    flush_armed: bool,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        lease: Lease,
+        signals: Signals,
+        scripts: Arc<[ScriptTool]>,
+        deadline: Option<Instant>,
+        outlet: Outlet,
+        run: Run,
+    ) -> Self {
+        Self {
+            shared,
+            lease,
+            signals,
+            scripts,
+            deadline,
+            outlet,
+            run,
+            inflight: FuturesUnordered::new(),
+            commits: VecDeque::new(),
+            committing: false,
+            flush_at: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            flush_armed: false,
+        }
+    }
+
+    /// Drives the run from these effects to its end. `durable` is a commit that is already made.
+    ///
+    /// # Cancel safety
+    /// Dropping it stops all work; what was committed stays, and a commit in flight has an unknown outcome.
+    pub(crate) async fn drive(&mut self, first: Vec<Effect>, durable: Option<StepCommit>) -> Driven {
+        let mut effects = first;
+        if let Some(commit) = durable {
+            effects.extend(self.durable(&[commit]));
+        }
+        loop {
+            if let Some(end) = self.perform(effects) {
+                return self.finish_pending(end).await;
+            }
+            self.commit_next();
+            if self.shared.draining.is_cancelled() && self.inflight.is_empty() {
+                // A step border: what is durable is durable, the rest is somebody else's.
+                return Driven::HandBack;
+            }
+            effects = match self.next().await {
+                Ok(effects) => effects,
+                Err(end) => return end,
+            };
+        }
+    }
+
+    /// Starts every effect; returns the last one when the run is over.
+    fn perform(&mut self, effects: Vec<Effect>) -> Option<Box<Finish>> {
+        let draining = self.shared.draining.is_cancelled();
+        for effect in effects {
+            match effect {
+                // Steps that run may end; no new one begins.
+                Effect::AskModel { .. } | Effect::RunTool { .. } if draining => {}
+                Effect::AskModel { agent, label, step, message_id, request } => self.ask(Asked {
+                    agent,
+                    label,
+                    step,
+                    message_id: Arc::from(message_id),
+                    request: Arc::new(*request),
+                    attempt: 1,
+                }),
+                Effect::RunTool { call_ref, call, class, step, view } => {
+                    self.run_tool(call_ref, call, class, step, view);
+                }
+                Effect::Commit(commit) => self.commits.push_back(commit),
+                Effect::Emit(emission) => self.outlet.tell(&emission),
+                Effect::Finish(finish) => return Some(finish),
+            }
+        }
+        None
+    }
+
+    fn ask(&mut self, asked: Asked) {
+        let models = self.shared.backends.models.clone();
+        let deltas = self.outlet.deltas.clone();
+        let place = Arc::new(Place {
+            label: asked.label.clone(),
+            step: asked.step,
+            attempt: asked.attempt,
+            message_id: asked.message_id.clone(),
+        });
+        self.inflight.push(Box::pin(async move {
+            let mut on_delta = |delta: Delta<'_>| match delta {
+                Delta::Text(text) => deltas.push(&place, text, false),
+                Delta::Thinking(text) => deltas.push(&place, text, true),
+                Delta::ToolCall { .. } => {}
+            };
+            let reply = models.complete(&asked.request, &mut on_delta).await;
+            Happened::Model(asked, reply)
+        }));
+    }
+
+    fn run_tool(&mut self, call_ref: CallRef, call: ToolCall, class: Class, step: i64, view: StateView) {
+        let tools = self.shared.backends.tools.clone();
+        let scripts = self.scripts.clone();
+        let call_id = call.id.unwrap_or_default();
+        let invocation = Invocation {
+            idempotency_key: format!("{}:{step}:{}:{call_id}", self.lease.thread_id, call_ref.agent.0),
+            tool: call.name,
+            call_id,
+            args: call.args,
+            view,
+        };
+        self.inflight.push(Box::pin(async move {
+            let result = tools.call(&scripts, invocation, class).await;
+            Happened::Tool(call_ref, result)
+        }));
+    }
+
+    /// Starts the next commit: everything that waits, merged, since commits of one thread go one after the other.
+    fn commit_next(&mut self) {
+        if self.committing || self.commits.is_empty() {
+            return;
+        }
+        self.committing = true;
+        let waiting: Vec<StepCommit> = self.commits.drain(..).collect();
+        let commit = merged(&waiting, self.outlet.last_seq());
+        let (shared, lease) = (self.shared.clone(), self.lease.clone());
+        self.inflight.push(Box::pin(async move {
+            let outcome = commit_patiently(&shared, &lease, commit).await;
+            Happened::Committed(waiting, outcome)
+        }));
+    }
+
+    async fn next(&mut self) -> Result<Vec<Effect>, Driven> {
+        let merge = self.shared.settings.merge_deltas;
+        let deadline = self.deadline;
+        loop {
+            let (deltas, armed) = (&self.outlet.deltas, &mut self.flush_armed);
+            let flush_at = &mut self.flush_at;
+            // Armed by the first piece after a flush: the model's future is polled first, in this same task.
+            let flush = std::future::poll_fn(|context| {
+                if deltas.is_empty() {
+                    return Poll::Pending;
+                }
+                if !std::mem::replace(armed, true) {
+                    flush_at.as_mut().reset(Instant::now() + merge);
+                }
+                flush_at.as_mut().poll(context)
+            });
+            tokio::select! {
+                biased;
+                () = self.signals.lost.cancelled() => return Err(Driven::Fenced),
+                () = self.shared.force.cancelled() => return Err(Driven::HandBack),
+                Some(happened) = self.inflight.next() => return self.happened(happened),
+                () = flush => {
+                    self.flush_armed = false;
+                    self.outlet.flush_deltas();
+                }
+                () = self.signals.cancel.cancelled() => return Ok(self.feed(Event::Cancelled)),
+                () = until(deadline) => return Ok(self.feed(Event::DeadlinePassed)),
+            }
+        }
+    }
+
+    fn feed(&mut self, event: Event) -> Vec<Effect> {
+        let stamp = self.shared.backends.clock.stamp();
+        self.run.handle(event, stamp)
+    }
+
+    fn happened(&mut self, happened: Happened) -> Result<Vec<Effect>, Driven> {
+        match happened {
+            Happened::Committed(commits, outcome) => {
+                self.committing = false;
+                match outcome {
+                    Ok(()) => Ok(self.durable(&commits)),
+                    Err(StoreError::Refused(why)) => Err(Driven::Refused(why)),
+                    Err(error) if error.is_transient() => Err(Driven::HandBack),
+                    Err(error) => {
+                        warn!(event = "run_fenced", job_id = %self.lease.thread_id, %error);
+                        Err(Driven::Fenced)
+                    }
+                }
+            }
+            Happened::Tool(call_ref, Some(result)) => Ok(self.feed(Event::ToolReturned(call_ref, result))),
+            Happened::Tool(call_ref, None) => Ok(self.feed(Event::ToolOutcomeUnknown(call_ref))),
+            Happened::Model(asked, Ok(reply)) => {
+                self.flush_armed = false;
+                self.outlet.flush_deltas();
+                self.outlet.settled(&asked.message_id);
+                Ok(self.feed(Event::ModelReply(asked.agent, Box::new(reply))))
+            }
+            Happened::Model(mut asked, Err(error)) => {
+                let again = asked.attempt < self.shared.settings.model_attempts;
+                warn!(event = "model_call_failed", attempt = asked.attempt, again, kind = ?error.kind, %error);
+                if error.kind != ModelErrorKind::Interrupted || !again {
+                    self.outlet.flush_deltas();
+                    return Ok(self.feed(Event::ModelFailed(asked.agent, error)));
+                }
+                asked.attempt += 1;
+                self.outlet.supersede(asked.label.as_ref(), asked.step, asked.attempt, &asked.message_id);
+                self.ask(asked);
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// Tells what has become durable, and gives the machine its go-ahead.
+    fn durable(&mut self, commits: &[StepCommit]) -> Vec<Effect> {
+        for emission in commits.iter().flat_map(|commit| &commit.events) {
+            self.outlet.tell(emission);
+        }
+        let Some(last) = commits.last() else { return Vec::new() };
+        info!(event = "step_committed", commit = last.number);
+        let number = last.number;
+        self.feed(Event::Committed(number))
+    }
+
+    /// Commits that were still on their way go with the last one.
+    async fn finish_pending(&mut self, mut finish: Box<Finish>) -> Driven {
+        while self.committing {
+            let Some(happened) = self.inflight.next().await else { break };
+            if let Happened::Committed(commits, outcome) = happened {
+                self.committing = false;
+                match outcome {
+                    Ok(()) => drop(self.durable(&commits)),
+                    Err(error) if error.is_transient() => return Driven::HandBack,
+                    Err(StoreError::Refused(why)) => return Driven::Refused(why),
+                    Err(_) => return Driven::Fenced,
+                }
+            }
+        }
+        let waiting: Vec<StepCommit> = self.commits.drain(..).collect();
+        for mut commit in waiting.into_iter().rev() {
+            join(&mut commit.rows, std::mem::take(&mut finish.commit.rows));
+            commit.events.append(&mut finish.commit.events);
+            finish.commit.rows = commit.rows;
+            finish.commit.events = commit.events;
+        }
+        self.outlet.flush_deltas();
+        Driven::Finished(finish)
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn join(rows: &mut agent_langgraph_codec::Rows, mut more: agent_langgraph_codec::Rows) {
+    rows.checkpoints.append(&mut more.checkpoints);
+    rows.blobs.append(&mut more.blobs);
+    rows.writes.append(&mut more.writes);
+}
+
+/// Several step commits as one of the store's.
+pub(crate) fn merged(commits: &[StepCommit], last_seq: u64) -> Commit {
+    let mut merged = Commit { last_seq, ..Commit::default() };
+    for commit in commits {
+        join(&mut merged.rows, commit.rows.clone());
+    }
+    merged
+}
+
+/// Commits, and tries again while the store is away. The lease decides in the end whether it still may.
+pub(crate) async fn commit_patiently(shared: &Shared, lease: &Lease, commit: Commit) -> Result<(), StoreError> {
+    let give_up = Instant::now() + shared.settings.commit_patience;
+    let mut pause = Duration::from_millis(50);
+    loop {
+        match shared.backends.store.commit(lease, commit.clone()).await {
+            Err(error) if error.is_transient() && Instant::now() < give_up => {
+                warn!(event = "commit_delayed", thread_id = %lease.thread_id, %error);
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = shared.force.cancelled() => return Err(error),
+                }
+                pause = (pause * 2).min(Duration::from_secs(2));
+            }
+            outcome => return outcome,
+        }
+    }
+}

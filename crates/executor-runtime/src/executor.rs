@@ -1,0 +1,319 @@
+//! What the runtime offers to its callers: NATS, HTTP, the command line, and programs that embed it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use agent_checkpoint_store::{JobRecord, JobStatus, OutboxMessage, Store, StoreError};
+use agent_model_client::ModelClient;
+use agent_stream_sink::StreamSink;
+use agent_tool_host::ToolHost;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::definitions::Definitions;
+use crate::leases::Leases;
+use crate::ports::{Clock, ResultPublisher};
+use crate::settings::RuntimeSettings;
+
+/// How often sent results are marked, all at once: one that was sent and not marked is only sent again.
+const MARK_EVERY: Duration = Duration::from_millis(200);
+
+/// The backends that a runtime works with.
+#[derive(Clone)]
+pub struct Backends {
+    /// Where threads and jobs live.
+    pub store: Arc<dyn Store>,
+    /// Where observers listen.
+    pub sink: Arc<dyn StreamSink>,
+    /// Who answers.
+    pub models: Arc<dyn ModelClient>,
+    /// Who runs a definition's own tools.
+    pub tools: Arc<dyn ToolHost>,
+    /// Who tells the world about results.
+    pub publisher: Arc<dyn ResultPublisher>,
+    /// Time and randomness.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// How work on a job ended on this worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobEnd {
+    /// It has a terminal status, and its result is in the outbox or has left.
+    Ended(JobStatus),
+    /// Somebody else owns the thread now: say nothing, acknowledge nothing.
+    Fenced,
+    /// It was handed back, or could not go on here: another worker takes it.
+    HandedBack,
+}
+
+/// A job in work here.
+#[derive(Debug)]
+pub struct JobHandle {
+    pub(crate) end: oneshot::Receiver<JobEnd>,
+}
+
+impl JobHandle {
+    /// Waits for the end of the work on this worker.
+    pub async fn ended(self) -> JobEnd {
+        // The sender is dropped only when the worker's task was: the job is still in the store.
+        self.end.await.unwrap_or(JobEnd::HandedBack)
+    }
+}
+
+/// What became of a job that was offered.
+#[derive(Debug)]
+pub enum Submission {
+    /// It is in the store and in work here.
+    Running(JobHandle),
+    /// It is in the store; its thread is held elsewhere, or it waits behind an older job.
+    Queued {
+        /// When asking again may make sense.
+        retry_in: Duration,
+    },
+    /// It has ended before.
+    Done(Box<JobRecord>),
+    /// Its id belongs to a job with other content.
+    IdReused,
+}
+
+/// Room for one job on this worker.
+#[derive(Debug)]
+pub struct Slot(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+
+pub(crate) struct Shared {
+    pub(crate) backends: Backends,
+    pub(crate) settings: RuntimeSettings,
+    pub(crate) definitions: Definitions,
+    pub(crate) leases: Leases,
+    pub(crate) waiters: Waiters,
+    pub(crate) slots: Arc<Semaphore>,
+    /// Room for jobs that do not come from the queue: a pull that waits holds all of `slots`.
+    direct: Arc<Semaphore>,
+    sent: Mutex<Vec<OutboxMessage>>,
+    pub(crate) tasks: TaskTracker,
+    /// Set when the worker is to stop: no new work; runs stop at their next step border.
+    pub(crate) draining: CancellationToken,
+    /// Set when the drain's patience is over: runs stop where they are.
+    pub(crate) force: CancellationToken,
+    started: AtomicBool,
+}
+
+/// Runs jobs. Cheap to clone; all clones are one executor.
+#[derive(Clone)]
+pub struct Executor {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Shared {
+    /// Notes that a result has left.
+    pub(crate) fn left(&self, message: OutboxMessage) {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+    }
+
+    /// Marks what has left.
+    pub(crate) async fn mark_sent(&self) {
+        let sent = std::mem::take(&mut *self.sent.lock().unwrap_or_else(PoisonError::into_inner));
+        if sent.is_empty() {
+            return;
+        }
+        if let Err(error) = self.backends.store.outbox_sent(&sent).await {
+            // They will be sent once more, under the same ids.
+            warn!(event = "outbox_not_marked", messages = sent.len(), %error);
+        }
+    }
+}
+
+impl Executor {
+    /// An executor over these backends. Nothing runs before [`Executor::start`].
+    pub fn new(backends: Backends, settings: RuntimeSettings) -> Self {
+        let shared = Shared {
+            definitions: Definitions::new(&settings, backends.tools.clone()),
+            slots: Arc::new(Semaphore::new(settings.concurrency)),
+            direct: Arc::new(Semaphore::new(settings.concurrency)),
+            sent: Mutex::default(),
+            backends,
+            settings,
+            leases: Leases::default(),
+            waiters: Waiters::default(),
+            tasks: TaskTracker::new(),
+            draining: CancellationToken::new(),
+            force: CancellationToken::new(),
+            started: AtomicBool::new(false),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Starts the upkeep: renewals, the sweep for abandoned jobs, the relay of results. Once.
+    pub fn start(&self) {
+        if self.shared.started.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let (renew, sweep) = (self.shared.settings.renew_every, self.shared.settings.sweep_every);
+        self.every(renew, |executor| async move {
+            let shared = &executor.shared;
+            shared.leases.renew(&*shared.backends.store).await;
+        });
+        self.every(MARK_EVERY, |executor| async move { executor.shared.mark_sent().await });
+        self.every(sweep, |executor| async move { executor.sweep().await });
+    }
+
+    fn every<F, Work>(&self, period: Duration, work: F)
+    where
+        F: Fn(Self) -> Work + Send + 'static,
+        Work: Future<Output = ()> + Send,
+    {
+        let executor = self.clone();
+        let force = self.shared.force.clone();
+        // Ends with the drain's last phase: leases must be renewed while steps still run.
+        self.shared.tasks.spawn(async move {
+            let mut ticks = tokio::time::interval(period);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            ticks.tick().await;
+            loop {
+                tokio::select! {
+                    () = force.cancelled() => return,
+                    _ = ticks.tick() => work(executor.clone()).await,
+                }
+            }
+        });
+    }
+
+    /// Waits for room. `None` once the worker is draining.
+    pub async fn slot(&self) -> Option<Slot> {
+        tokio::select! {
+            biased;
+            () = self.shared.draining.cancelled() => None,
+            permit = self.shared.slots.clone().acquire_owned() => permit.ok().map(Slot),
+        }
+    }
+
+    /// Waits for room for a job that comes over HTTP or from an embedder. As many of these run at once as jobs from
+    /// the queue. `None` once the worker is draining.
+    pub async fn direct_slot(&self) -> Option<Slot> {
+        tokio::select! {
+            biased;
+            () = self.shared.draining.cancelled() => None,
+            permit = self.shared.direct.clone().acquire_owned() => permit.ok().map(Slot),
+        }
+    }
+
+    /// Room for one more job, if there is some now.
+    pub fn free_slot(&self) -> Option<Slot> {
+        if self.shared.draining.is_cancelled() {
+            return None;
+        }
+        self.shared.slots.clone().try_acquire_owned().ok().map(Slot)
+    }
+
+    /// Jobs in work here.
+    pub fn in_work(&self) -> usize {
+        self.shared.leases.len()
+    }
+
+    /// The settings that this executor was made with.
+    pub fn settings(&self) -> &RuntimeSettings {
+        &self.shared.settings
+    }
+
+    /// The store, for readers.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.backends.store
+    }
+
+    /// The sink, for readers.
+    pub fn sink(&self) -> &Arc<dyn StreamSink> {
+        &self.shared.backends.sink
+    }
+
+    /// Cancelled when the worker is stopping.
+    pub fn draining(&self) -> CancellationToken {
+        self.shared.draining.clone()
+    }
+
+    /// Whether the worker is stopping.
+    pub fn is_draining(&self) -> bool {
+        self.shared.draining.is_cancelled()
+    }
+
+    /// Waits until a job has a terminal status, wherever it runs.
+    ///
+    /// # Errors
+    /// [`StoreError`] for what will not pass; `Ok(None)` if there is no such job.
+    pub async fn wait(&self, job_id: &str) -> Result<Option<JobRecord>, StoreError> {
+        loop {
+            let local = self.shared.waiters.wait(job_id);
+            match self.shared.backends.store.job(job_id).await {
+                Ok(None) => return Ok(None),
+                Ok(Some(job)) if job.status.is_terminal() => return Ok(Some(job)),
+                Ok(Some(_)) => {}
+                Err(error) if error.is_transient() => warn!(event = "job_unread", job_id, %error),
+                Err(error) => return Err(error),
+            }
+            // It may run elsewhere, so the store is asked again after a while.
+            tokio::select! {
+                _ = local => {}
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            }
+        }
+    }
+
+    /// Asks for a job's end; returns the job as it stands when the request is durable.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn cancel(&self, job_id: &str) -> Result<Option<JobRecord>, StoreError> {
+        let job = self.shared.backends.store.request_cancel(job_id).await?;
+        self.shared.leases.cancel(job_id);
+        Ok(job)
+    }
+
+    /// Stops: no new work at once; steps that run may end within six tenths of the budget; then everything is
+    /// handed back and the outlets are emptied. Returns whether all of it fitted.
+    pub async fn drain(&self, budget: Duration) -> bool {
+        let shared = &self.shared;
+        info!(event = "drain_started", jobs = self.in_work(), budget_ms = budget.as_millis());
+        shared.draining.cancel();
+        shared.tasks.close();
+        let gentle = tokio::time::timeout(budget.mul_f64(0.6), self.idle()).await.is_ok();
+        shared.force.cancel();
+        let done = tokio::time::timeout(budget.mul_f64(0.25), shared.tasks.wait()).await.is_ok();
+        shared.mark_sent().await;
+        let flushed = shared.backends.sink.flush(budget.mul_f64(0.1)).await;
+        info!(event = "drain_ended", gentle, done, flushed);
+        done && flushed
+    }
+
+    async fn idle(&self) {
+        while self.in_work() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Who waits for which job's end on this worker.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters(Mutex<HashMap<Arc<str>, Vec<oneshot::Sender<JobEnd>>>>);
+
+impl Waiters {
+    pub(crate) fn wait(&self, job_id: &str) -> oneshot::Receiver<JobEnd> {
+        let (sender, receiver) = oneshot::channel();
+        let mut waiters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let senders = waiters.entry(Arc::from(job_id)).or_default();
+        // Callers that went away leave nothing behind.
+        senders.retain(|sender| !sender.is_closed());
+        senders.push(sender);
+        receiver
+    }
+
+    pub(crate) fn tell(&self, job_id: &str, end: JobEnd) {
+        let senders = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(job_id);
+        for sender in senders.into_iter().flatten() {
+            // A receiver that is gone does not want to know.
+            sender.send(end).ok();
+        }
+    }
+}

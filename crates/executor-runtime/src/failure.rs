@@ -1,0 +1,43 @@
+//! A job's failure as it is told.
+
+use agent_executor_core::{Emission, StreamEvent};
+
+/// Why a job failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failed {
+    /// Class as the Python service names it.
+    pub(crate) kind: &'static str,
+    /// Our stable code.
+    pub(crate) code: String,
+    /// For people, with the prefix that Python's clients know.
+    pub(crate) message: String,
+}
+
+impl Failed {
+    pub(crate) fn definition(code: &str, why: &str) -> Self {
+        Self { kind: "GraphBuilderError", code: code.to_owned(), message: format!("Graph building failed: {why}") }
+    }
+
+    pub(crate) fn input(code: &str, why: &str) -> Self {
+        Self { kind: "ValidationError", code: code.to_owned(), message: why.to_owned() }
+    }
+
+    pub(crate) fn execution(code: &str, why: &str) -> Self {
+        Self { kind: "ExecutionError", code: code.to_owned(), message: format!("Graph execution failed: {why}") }
+    }
+
+    /// What observers are told.
+    pub(crate) fn events(&self) -> Vec<Emission> {
+        let told = StreamEvent::Error { kind: self.kind, code: self.code.clone(), message: self.message.clone() };
+        let tell = |event| Emission { label: None, step: 0, event };
+        vec![tell(told), tell(StreamEvent::End { completed: false })]
+    }
+
+    pub(crate) fn poison(losses: u32) -> Self {
+        let message = format!(
+            "the job was given up: {losses} workers that ran it were lost without handing it back, more than \
+             POISON_LIMIT allows"
+        );
+        Self { kind: "PoisonJob", code: "job.poison".to_owned(), message }
+    }
+}

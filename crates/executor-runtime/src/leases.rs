@@ -1,0 +1,101 @@
+//! All leases of this process, renewed together.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use agent_checkpoint_store::{Lease, Store};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+/// What a run is told from outside.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Signals {
+    /// The lease is lost: stop at once, tell nobody.
+    pub(crate) lost: CancellationToken,
+    /// Somebody asked for the job's end.
+    pub(crate) cancel: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Held {
+    lease: Lease,
+    job_id: Arc<str>,
+    signals: Signals,
+}
+
+/// The leases that this process holds, by thread.
+#[derive(Debug, Default)]
+pub(crate) struct Leases(Mutex<BTreeMap<Arc<str>, Held>>);
+
+impl Leases {
+    /// Notes that this process works on a job under a lease.
+    pub(crate) fn hold(&self, lease: &Lease, job_id: &Arc<str>) -> Signals {
+        let signals = Signals::default();
+        let held = Held { lease: lease.clone(), job_id: job_id.clone(), signals: signals.clone() };
+        if let Some(before) = self.lock().insert(lease.thread_id.clone(), held) {
+            // The same thread under a newer epoch: whoever still runs under the old one must stop.
+            if before.lease.epoch != lease.epoch {
+                before.signals.lost.cancel();
+            }
+        }
+        signals
+    }
+
+    pub(crate) fn drop_lease(&self, lease: &Lease) {
+        let mut held = self.lock();
+        if held.get(&lease.thread_id).is_some_and(|held| held.lease.epoch == lease.epoch) {
+            held.remove(&lease.thread_id);
+        }
+    }
+
+    /// Tells the run of a job that its end is wanted, if it runs here.
+    pub(crate) fn cancel(&self, job_id: &str) {
+        for held in self.lock().values().filter(|held| *held.job_id == *job_id) {
+            held.signals.cancel.cancel();
+        }
+    }
+
+    pub(crate) fn holds(&self, thread_id: &str) -> bool {
+        self.lock().contains_key(thread_id)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Arc<str>, Held>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One round: extends all leases in one statement, stops runs whose lease is lost, passes on cancels.
+    pub(crate) async fn renew(&self, store: &dyn Store) {
+        let (leases, jobs): (Vec<Lease>, Vec<Arc<str>>) =
+            self.lock().values().map(|held| (held.lease.clone(), held.job_id.clone())).unzip();
+        if leases.is_empty() {
+            return;
+        }
+        match store.renew(&leases).await {
+            Ok(lost) => {
+                for thread_id in lost {
+                    self.lose(&thread_id, &leases);
+                }
+            }
+            Err(error) => warn!(event = "lease_renewal_failed", leases = leases.len(), %error),
+        }
+        match store.cancel_requests(&jobs).await {
+            Ok(wanted) => wanted.iter().for_each(|job_id| self.cancel(job_id)),
+            Err(error) => warn!(event = "cancel_requests_unread", %error),
+        }
+    }
+
+    fn lose(&self, thread_id: &Arc<str>, asked: &[Lease]) {
+        let held = self.lock();
+        let Some(held) = held.get(thread_id) else { return };
+        // A newer lease of this very process on the same thread is not the one that was lost.
+        if asked.iter().any(|lease| lease.thread_id == *thread_id && lease.epoch == held.lease.epoch) {
+            error!(event = "lease_lost", thread_id = %thread_id, job_id = %held.job_id, epoch = held.lease.epoch);
+            metrics::counter!("agent_executor_lease_lost_total").increment(1);
+            held.signals.lost.cancel();
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! One thread's jobs on this worker: admission, the runs one after another, and their ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_checkpoint_store::{
+    Begin, BeginRequest, Commit, JobRecord, JobStatus, Lease, NewJob, OutboxMessage, StoreError, Terminal,
+};
+use agent_executor_core::{Effect, Finish, Input, Outcome, Run, RunInput, RunLimits, RunSetup, StepCommit};
+use agent_wire::{JobRequest, JobResult, ResultEvent, ResultForm};
+use tokio::time::Instant;
+use tracing::{Instrument, error, info, info_span, warn};
+
+use crate::definitions::Ready;
+use crate::driver::{Driven, Driver, merged};
+use crate::executor::{Executor, JobEnd, JobHandle, Shared, Slot, Submission};
+use crate::failure::Failed;
+use crate::outlet::Outlet;
+
+/// A job made ready to run.
+struct Prepared {
+    ready: Ready,
+    setup: RunSetup,
+    input: RunInput,
+}
+
+/// A run with its first effects, and a commit that is already made.
+pub(crate) struct Begun {
+    run: Run,
+    ready: Ready,
+    effects: Vec<Effect>,
+    durable: Option<StepCommit>,
+}
+
+impl Executor {
+    /// Offers a job. When this returns `Running`, `Queued` or `Done`, the job is safe in the store.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing is known to be stored; offering it again is harmless.
+    pub async fn submit(&self, request: JobRequest, slot: Slot) -> Result<Submission, StoreError> {
+        let shared = &self.shared;
+        let prepared = prepare(shared, &request).await;
+        // On a thread that nobody has used, the input's checkpoint is written together with the admission.
+        let fresh = prepared.as_ref().ok().map(|prepared| {
+            let stamp = shared.backends.clock.stamp();
+            Run::start(prepared.setup.clone(), prepared.input.clone(), stamp)
+        });
+        let first = fresh.as_ref().and_then(|(_, effects)| match effects.first() {
+            Some(Effect::Commit(commit)) => Some(commit.clone()),
+            _ => None,
+        });
+        let deadline = request.limits.deadline_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let offered = BeginRequest {
+            job: NewJob {
+                job_id: request.job_id.as_arc(),
+                thread_id: request.thread_id.as_arc(),
+                payload_hash: request.payload_hash.clone(),
+                request: request.to_stored(),
+                deadline: deadline.or(shared.settings.default_deadline),
+            },
+            owner: shared.settings.owner.clone(),
+            fresh: first.as_ref().map(|commit| merged(std::slice::from_ref(commit), 0)),
+        };
+        let wait = shared.waiters.wait(request.job_id.as_str());
+        match shared.backends.store.begin(offered).await? {
+            Begin::IdReused => Ok(Submission::IdReused),
+            Begin::Terminal(job) => Ok(Submission::Done(job)),
+            Begin::Busy { remaining, .. } => Ok(Submission::Queued { retry_in: remaining }),
+            Begin::Started { lease, job, fresh: written, .. } => {
+                let begun = written.then_some(()).and(fresh).zip(prepared.ok()).map(|((run, effects), prepared)| {
+                    let later = effects.into_iter().skip(1).collect();
+                    Begun { run, ready: prepared.ready, effects: later, durable: first }
+                });
+                self.spawn(lease, *job, begun, slot);
+                Ok(Submission::Running(JobHandle { end: wait }))
+            }
+        }
+    }
+
+    /// Works on a thread under a lease, in a task of its own.
+    pub(crate) fn spawn(&self, lease: Lease, job: JobRecord, begun: Option<Begun>, slot: Slot) {
+        let executor = self.clone();
+        self.shared.tasks.spawn(async move {
+            executor.work(lease, job, begun).await;
+            drop(slot);
+        });
+    }
+
+    /// Runs the thread's open jobs one after another under one lease.
+    async fn work(&self, lease: Lease, job: JobRecord, begun: Option<Begun>) {
+        let mut next = Some((lease, job, begun));
+        while let Some((lease, job, begun)) = next.take() {
+            let job_id = job.job_id.clone();
+            let span = info_span!(
+                "job",
+                job_id = %job.job_id,
+                thread_id = %job.thread_id,
+                trace_id = tracing::field::Empty,
+            );
+            let (end, following) = Box::pin(self.run_job(&lease, job, begun)).instrument(span).await;
+            self.shared.waiters.tell(&job_id, end);
+            next = following.map(|(lease, job)| (lease, job, None));
+        }
+    }
+
+    async fn run_job(
+        &self,
+        lease: &Lease,
+        job: JobRecord,
+        begun: Option<Begun>,
+    ) -> (JobEnd, Option<(Lease, JobRecord)>) {
+        let started = Instant::now();
+        let signals = self.shared.leases.hold(lease, &job.job_id);
+        let job = Arc::new(job);
+        let mut ending = Ending { shared: self.shared.clone(), lease: lease.clone(), job: job.clone(), trace: None };
+        let request = match JobRequest::from_stored(&job.request) {
+            Ok(request) => request,
+            Err(why) => {
+                let failed = Failed::input("input.stored", &format!("the stored job cannot be read: {why}"));
+                return ending.fail(failed, None).await;
+            }
+        };
+        tracing::Span::current().record("trace_id", request.trace.trace_id.as_str());
+        info!(event = "job_started", epoch = lease.epoch, resumed = begun.is_none(), taken_over = lease.taken_over);
+        let mut outlet = Outlet::new(
+            self.shared.backends.sink.clone(),
+            lease.thread_id.clone(),
+            job.job_id.clone(),
+            lease.epoch,
+            lease.next_seq,
+            self.shared.settings.file_form,
+        );
+        if lease.taken_over {
+            outlet.supersede(None, 0, 1, "");
+        }
+        let deadline = deadline_of(&job, &*self.shared);
+        ending.trace = Some(request.trace.clone());
+        if job.unclean_count > self.shared.settings.poison_limit {
+            return ending.fail(Failed::poison(job.unclean_count), Some(outlet)).await;
+        }
+        let begun = match begun {
+            Some(begun) => Ok(begun),
+            None => self.resume(&job, &request).await,
+        };
+        let begun = match begun {
+            Ok(begun) => begun,
+            Err(Halt::Failed(failed)) => return ending.fail(failed, Some(outlet)).await,
+            Err(Halt::Store(error)) => {
+                warn!(event = "job_handed_back", reason = "store", %error);
+                return ending.hand_back(outlet.last_seq()).await;
+            }
+        };
+        let mut driver = Driver::new(
+            self.shared.clone(),
+            lease.clone(),
+            signals,
+            begun.ready.scripts,
+            deadline,
+            outlet,
+            begun.run,
+        );
+        let driven = Box::pin(driver.drive(begun.effects, begun.durable)).await;
+        let outlet = driver.outlet;
+        let end = match driven {
+            Driven::Finished(finish) => ending.finish(*finish, outlet).await,
+            Driven::Fenced => ending.fenced(),
+            Driven::HandBack => ending.hand_back(outlet.last_seq()).await,
+            Driven::Refused(why) => ending.fail(Failed::execution("store.refused", &why), Some(outlet)).await,
+        };
+        metrics::histogram!("agent_executor_job_duration_seconds").record(started.elapsed().as_secs_f64());
+        end
+    }
+
+    /// Puts a run where the store has it.
+    async fn resume(&self, job: &JobRecord, request: &JobRequest) -> Result<Begun, Halt> {
+        let prepared = prepare(&self.shared, request).await.map_err(Halt::Failed)?;
+        let snapshot = self.shared.backends.store.load(&job.thread_id).await.map_err(Halt::Store)?;
+        let stamp = self.shared.backends.clock.stamp();
+        let (run, effects) = Run::resume(prepared.setup, &snapshot.rows, prepared.input, stamp)
+            .map_err(|error| Halt::Failed(Failed::execution("thread.unreadable", &error.to_string())))?;
+        Ok(Begun { run, ready: prepared.ready, effects, durable: None })
+    }
+}
+
+/// Why a job could not begin.
+enum Halt {
+    Failed(Failed),
+    Store(StoreError),
+}
+
+async fn prepare(shared: &Shared, request: &JobRequest) -> Result<Prepared, Failed> {
+    let own = Some(&request.definition).filter(|definition| definition.as_object().is_none_or(|map| !map.is_empty()));
+    let definition = own.or(shared.settings.default_definition.as_deref()).ok_or_else(|| {
+        let why = "`agent_definition`: expected a definition, found an empty object, and \
+                   DEFAULT_AGENT_DEFINITION_FILE names no default";
+        Failed::input("input.empty_definition", why)
+    })?;
+    let ready = shared.definitions.ready(definition).await?;
+    let stamp = shared.backends.clock.stamp();
+    let input = Input::from_payload(&request.input, ready.compiled.definition(), stamp)
+        .map_err(|error| Failed::input(error.code(), &error.to_string()))?;
+    let setup = RunSetup {
+        compiled: ready.compiled.clone(),
+        job_id: request.job_id.as_arc(),
+        limits: RunLimits {
+            recursion_limit: request.limits.recursion_limit,
+            max_model_calls: request.limits.max_model_calls,
+            max_tokens: request.limits.max_tokens,
+        },
+        model: request.model.clone(),
+    };
+    let input = RunInput {
+        payload: request.input.clone(),
+        messages: input.messages.into_iter().map(Arc::new).collect(),
+        files: input.files.into_iter().map(|(path, file)| (path, file.map(Arc::new))).collect(),
+    };
+    Ok(Prepared { ready, setup, input })
+}
+
+fn deadline_of(job: &JobRecord, shared: &Shared) -> Option<Instant> {
+    let now_ms = shared.backends.clock.stamp().now_ns / 1_000_000;
+    let left = u64::try_from(job.deadline_at_ms?).ok()?.saturating_sub(now_ms);
+    Some(Instant::now() + Duration::from_millis(left))
+}
+
+/// The end of a job on this worker.
+struct Ending {
+    shared: Arc<Shared>,
+    lease: Lease,
+    job: Arc<JobRecord>,
+    trace: Option<agent_wire::TraceContext>,
+}
+
+type Ended = (JobEnd, Option<(Lease, JobRecord)>);
+
+impl Ending {
+    /// The run is over: its last commit, the terminal status, the result and its way out.
+    async fn finish(self, finish: Finish, outlet: Outlet) -> Ended {
+        let Finish { commit, outcome, usage, model_calls } = finish;
+        let (status, result) = match outcome {
+            Outcome::Completed { output, files, warnings } => {
+                (JobStatus::Completed, JobResult::Completed { output, files, usage, model_calls, warnings })
+            }
+            Outcome::Failed { kind, code, message } => {
+                let status = if kind == "Cancelled" { JobStatus::Cancelled } else { JobStatus::Failed };
+                (status, JobResult::Failed { kind: kind.to_owned(), code: code.to_owned(), message })
+            }
+        };
+        self.end(commit, status, result, outlet).await
+    }
+
+    /// The job fails without a run, or in place of one.
+    async fn fail(self, failed: Failed, outlet: Option<Outlet>) -> Ended {
+        let outlet = outlet.unwrap_or_else(|| {
+            let sink = self.shared.backends.sink.clone();
+            let form = self.shared.settings.file_form;
+            let (thread, job) = (self.lease.thread_id.clone(), self.job.job_id.clone());
+            Outlet::new(sink, thread, job, self.lease.epoch, self.lease.next_seq, form)
+        });
+        let commit = StepCommit { events: failed.events(), ..StepCommit::default() };
+        let result = JobResult::Failed { kind: failed.kind.to_owned(), code: failed.code, message: failed.message };
+        self.end(commit, JobStatus::Failed, result, outlet).await
+    }
+
+    async fn end(self, commit: StepCommit, status: JobStatus, result: JobResult, mut outlet: Outlet) -> Ended {
+        let shared = &self.shared;
+        let stamp = shared.backends.clock.stamp();
+        let form = ResultForm::from(shared.settings.file_form);
+        let event = ResultEvent::new(&self.job.job_id, &result, self.trace.as_ref(), stamp.seed, form);
+        let outbox = OutboxMessage {
+            id: Arc::from(event.id.as_str()),
+            thread_id: self.lease.thread_id.clone(),
+            subject: event.subject.to_owned(),
+            body: event.body.clone(),
+        };
+        let terminal = Terminal {
+            job_id: self.job.job_id.clone(),
+            status,
+            result: event.body.clone(),
+            outbox: outbox.clone(),
+        };
+        // Numbers of the events that are told only after this commit are used by then.
+        let last_seq = outlet.last_seq() + commit.events.len() as u64;
+        let rows = merged(std::slice::from_ref(&commit), last_seq);
+        let finished = match self.finish_patiently(rows, terminal).await {
+            Ok(finished) => finished,
+            Err(StoreError::Refused(why)) => return self.refused(why, outlet).await,
+            Err(error) if error.is_transient() => return self.hand_back(outlet.last_seq()).await,
+            Err(_) => return self.fenced(),
+        };
+        for emission in &commit.events {
+            outlet.tell(emission);
+        }
+        self.count(status, &result);
+        if finished.next.is_none() {
+            shared.leases.drop_lease(&self.lease);
+        }
+        shared.relay(outbox).await;
+        let following = finished.next.map(|job| {
+            let lease = Lease { next_seq: outlet.last_seq() + 1, taken_over: false, ..self.lease.clone() };
+            (lease, *job)
+        });
+        (JobEnd::Ended(status), following)
+    }
+
+    async fn finish_patiently(
+        &self,
+        rows: Commit,
+        terminal: Terminal,
+    ) -> Result<agent_checkpoint_store::Finished, StoreError> {
+        let give_up = Instant::now() + self.shared.settings.commit_patience;
+        let mut pause = Duration::from_millis(50);
+        loop {
+            match self.shared.backends.store.finish(&self.lease, rows.clone(), terminal.clone()).await {
+                Err(error) if error.is_transient() && Instant::now() < give_up => {
+                    warn!(event = "finish_delayed", %error);
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = self.shared.force.cancelled() => return Err(error),
+                    }
+                    pause = (pause * 2).min(Duration::from_secs(2));
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// The store refuses the last commit's rows: the job still must end, so it fails without them.
+    async fn refused(self, why: String, outlet: Outlet) -> Ended {
+        error!(event = "commit_refused", error = %why);
+        let failed = Failed::execution("store.refused", &why);
+        Box::pin(self.fail(failed, Some(outlet))).await
+    }
+
+    async fn hand_back(self, last_seq: u64) -> Ended {
+        self.shared.leases.drop_lease(&self.lease);
+        if let Err(error) = self.shared.backends.store.release(&self.lease, last_seq).await {
+            // It runs out by itself.
+            warn!(event = "lease_not_released", %error);
+        }
+        info!(event = "job_handed_back");
+        (JobEnd::HandedBack, None)
+    }
+
+    fn fenced(self) -> Ended {
+        self.shared.leases.drop_lease(&self.lease);
+        warn!(event = "job_fenced", epoch = self.lease.epoch);
+        metrics::counter!("agent_executor_fenced_writes_total").increment(1);
+        (JobEnd::Fenced, None)
+    }
+
+    fn count(&self, status: JobStatus, result: &JobResult) {
+        match result {
+            JobResult::Completed { .. } => info!(event = "job_finished", status = status.as_str()),
+            JobResult::Failed { code, message, .. } => {
+                error!(event = "job_finished", status = status.as_str(), %code, error = %message,
+                    runbook = %format_args!("docs/operations.md#{}", code.replace('.', "-")));
+                metrics::counter!("agent_executor_jobs_failed_total", "code" => code.clone()).increment(1);
+            }
+        }
+        metrics::counter!("agent_executor_jobs_total", "status" => status.as_str()).increment(1);
+    }
+}
