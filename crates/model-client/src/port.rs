@@ -35,5 +35,6 @@ pub trait ModelClient: Send + Sync + 'static {
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection to the provider. Nothing else remembers the call.
-    async fn complete(&self, request: &ModelRequest, on_delta: OnDelta<'_>) -> Result<ModelReply, ModelError>;
+    async fn complete(&self, request: &ModelRequest, on_delta: OnDelta<'_>)
+    -> Result<ModelReply, ModelError>;
 }

@@ -138,11 +138,11 @@ impl Decoder {
         let line = self.line..end;
         self.line = next;
         self.scanned = next;
+        self.at_start = false;
         Some(line)
     }
 
     fn field(&mut self, line: Range<usize>) {
-        self.at_start = false;
         let bytes = self.buffer.get(line.clone()).unwrap_or_default();
         let name_len = bytes.iter().position(|byte| *byte == b':').unwrap_or(bytes.len());
         let after_colon = (name_len + 1).min(bytes.len());
@@ -214,7 +214,8 @@ mod tests {
     #[test]
     fn every_line_end_and_every_cut_gives_the_same_events() {
         for end in ["\n", "\r", "\r\n"] {
-            let stream = "event: a\ndata: 1ä€😀\n\n: comment\n\ndata:2\ndata: 3\ndata\nid: 7\nretry: 9\n\n".replace('\n', end);
+            let stream = "event: a\ndata: 1ä€😀\n\n: comment\n\ndata:2\ndata: 3\ndata\nid: 7\nretry: 9\n\n"
+                .replace('\n', end);
             check(&stream, &[("a", "1ä€😀"), ("", "2\n3\n")]);
         }
     }
