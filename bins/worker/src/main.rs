@@ -1,3 +1,23 @@
-//! The agent executor's worker.
+//! The agent executor's worker: composition of the crates, and one short file for each subcommand.
 
-fn main() {}
+mod cli;
+mod compose;
+mod config_show;
+mod embedded;
+mod run;
+mod serve;
+mod start;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    // Every TLS client of the process uses this provider; installing it twice is the only way to fail.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    match cli::Cli::parse().command {
+        cli::Command::Serve => serve::main(),
+        cli::Command::Run(args) => run::main(args),
+        cli::Command::Config => config_show::main(),
+    }
+}

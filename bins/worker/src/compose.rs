@@ -1,0 +1,122 @@
+//! From settings to backends: the only place that names both.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use agent_config::{OpenAiApi as Api, Settings, WireFileContent};
+use agent_executor_core::ModelRef;
+use agent_executor_runtime::RuntimeSettings;
+use agent_model_client::{HttpClient, HttpConfig, OpenAiApi};
+use agent_stream_sink::{QueueLimits, RedisConfig, RedisSink, Replay};
+use agent_transport_nats::{Credentials, NatsSettings};
+use agent_wire::{FileForm, Limits, stream};
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// Retries the provider's failures as the settings say.
+pub(crate) fn models(settings: &Settings) -> anyhow::Result<HttpClient> {
+    let models = &settings.models;
+    let mut config = HttpConfig::default();
+    config.timeouts.connect = models.connect_timeout;
+    config.timeouts.head = models.head_timeout;
+    config.timeouts.idle = models.idle_timeout;
+    config.retry.retries = models.retries;
+    config.retry.base_delay = models.retry_first;
+    config.retry.retry_after_cap = models.retry_after_limit;
+    let providers = [
+        ("openai", &models.openai_base_url, &models.openai_api_key),
+        ("anthropic", &models.anthropic_base_url, &models.anthropic_api_key),
+        ("ollama", &models.ollama_base_url, &None),
+    ];
+    for (name, base_url, key) in providers {
+        let Some(provider) = config.provider_mut(name) else { continue };
+        if let Some(base_url) = base_url {
+            provider.base_url = base_url.clone();
+        }
+        provider.api_key = key.clone();
+        provider.api = match models.openai_api {
+            Api::Auto => OpenAiApi::Auto,
+            Api::Chat => OpenAiApi::Chat,
+            Api::Responses => OpenAiApi::Responses,
+        };
+    }
+    HttpClient::new(config).context("the model client cannot be built")
+}
+
+/// The cache. It connects by itself, now or later.
+pub(crate) fn sink(settings: &Settings) -> anyhow::Result<RedisSink> {
+    let (cache, events) = (&settings.dragonfly, &settings.stream);
+    let config = RedisConfig {
+        url: cache.url.as_ref().map(|url| url.expose_secret().to_owned()),
+        username: cache.username.clone(),
+        password: cache.password.as_ref().map(|password| password.expose_secret().to_owned()),
+        tls: cache.tls,
+        tls_ca_file: cache.tls_ca_file.clone(),
+        queue: QueueLimits { events: events.buffer_events, bytes: events.buffer_bytes },
+        replay: (events.replay_events > 0)
+            .then_some(Replay { events: events.replay_events, keep: events.replay_keep }),
+        ..RedisConfig::new(cache.host.clone(), cache.port, stream::gap)
+    };
+    RedisSink::start(config).context("the cache's settings cannot be used")
+}
+
+/// How to reach NATS.
+pub(crate) fn nats(settings: &Settings) -> NatsSettings {
+    let nats = &settings.nats;
+    let credentials = match (&nats.creds_file, &nats.user, &nats.token) {
+        (Some(file), _, _) => Credentials::File(file.clone()),
+        (None, Some(user), _) => {
+            Credentials::User { user: user.clone(), password: nats.password.clone().unwrap_or_default() }
+        }
+        (None, None, Some(token)) => Credentials::Token(token.clone()),
+        (None, None, None) => Credentials::None,
+    };
+    NatsSettings {
+        stream: nats.stream.clone(),
+        consumer: nats.consumer.clone(),
+        subject_must_match: nats.subject_must_match,
+        credentials,
+        ca_file: nats.tls_ca_file.clone(),
+        client_name: settings.logs.service_name.clone(),
+        ..NatsSettings::new(nats.url.clone())
+    }
+}
+
+/// The runtime's own settings.
+pub(crate) fn runtime(settings: &Settings) -> anyhow::Result<RuntimeSettings> {
+    let worker = &settings.worker;
+    let default_definition = worker.default_definition_file.as_deref().map(definition).transpose()?;
+    Ok(RuntimeSettings {
+        concurrency: worker.concurrency,
+        poison_limit: worker.poison_limit,
+        commit_patience: worker.store_patience,
+        default_deadline: worker.job_deadline,
+        default_model: Some(default_model(&settings.models.default_model)),
+        default_definition: default_definition.map(Arc::new),
+        merge_deltas: settings.stream.merge,
+        model_attempts: settings.models.attempts,
+        without_tools: settings.tools.without.clone(),
+        file_form: match settings.stream.file_content {
+            WireFileContent::Lines => FileForm::Lines,
+            WireFileContent::String => FileForm::String,
+        },
+        limits: Limits { max_bytes: settings.http.body_bytes, max_depth: worker.job_depth },
+        // A name of its own for each process, so that a restarted one never takes its old leases for its own.
+        ..RuntimeSettings::new(format!("{}-{}", worker.name, Uuid::new_v4().simple()))
+    })
+}
+
+/// `provider:model`, or a bare name of OpenAI's.
+fn default_model(text: &str) -> ModelRef {
+    let (provider, model) = text.split_once(':').unwrap_or(("openai", text));
+    ModelRef { provider: provider.to_owned(), model: model.to_owned() }
+}
+
+/// Reads a definition from a file.
+pub(crate) fn definition(path: &Path) -> anyhow::Result<Value> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("`{}` is not JSON", path.display()))
+}
+
