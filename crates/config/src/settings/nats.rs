@@ -1,0 +1,60 @@
+//! How to reach NATS, and the names of what lies there.
+
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+
+use crate::{Address, Problem, env, reader::Reader};
+
+/// How to reach NATS.
+#[derive(Debug, Clone)]
+pub struct NatsSettings {
+    /// Addresses, comma-separated.
+    pub url: Address,
+    /// Stream that holds the jobs.
+    pub stream: String,
+    /// Durable consumer.
+    pub consumer: String,
+    /// File with JWT and seed. At most one of file, user and token is set.
+    pub creds_file: Option<PathBuf>,
+    /// User.
+    pub user: Option<String>,
+    /// Password of the user.
+    pub password: Option<SecretString>,
+    /// Token.
+    pub token: Option<SecretString>,
+    /// Authorities to trust.
+    pub tls_ca_file: Option<PathBuf>,
+    /// Refuse a job whose subject token differs from its job_id.
+    pub subject_must_match: bool,
+}
+
+impl NatsSettings {
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
+        let settings = Self {
+            url: reader.get(&env::NATS_URL),
+            stream: reader.get(&env::NATS_STREAM_NAME),
+            consumer: reader.get(&env::NATS_CONSUMER_GROUP),
+            creds_file: reader.find(&env::NATS_CREDS_FILE),
+            user: reader.find(&env::NATS_USER),
+            password: reader.find(&env::NATS_PASSWORD),
+            token: reader.find(&env::NATS_TOKEN),
+            tls_ca_file: reader.find(&env::NATS_TLS_CA_FILE),
+            subject_must_match: reader.get(&env::NATS_SUBJECT_MUST_MATCH),
+        };
+        let ways = [
+            (settings.creds_file.is_some(), env::NATS_CREDS_FILE.name),
+            (settings.user.is_some(), env::NATS_USER.name),
+            (settings.token.is_some(), env::NATS_TOKEN.name),
+        ];
+        let mut set = ways.iter().filter(|(set, _)| *set).map(|(_, name)| (*name).to_owned());
+        if let (Some(first), Some(second)) = (set.next(), set.next()) {
+            let advice = "a connection has one kind of credentials; keep one of them";
+            reader.problems.push(Problem::Conflict { first, second, advice });
+        }
+        if settings.user.is_some() && settings.password.is_none() && !reader.has(&env::NATS_PASSWORD) {
+            reader.missing("the password of `NATS_USER`", &[&env::NATS_PASSWORD]);
+        }
+        settings
+    }
+}
