@@ -38,6 +38,14 @@ pub(crate) fn blocks(content: &Content) -> Vec<Block<'_>> {
     }
 }
 
+/// A picture's or file's URL; inline data as a `data:` URL.
+pub(crate) fn url(media: Media<'_>) -> String {
+    match media {
+        Media::Url(url) => url.to_owned(),
+        Media::Inline { mime, base64 } => format!("data:{mime};base64,{base64}"),
+    }
+}
+
 /// All text of an assistant's message. Providers cut one text into several blocks, so nothing goes between them.
 pub(crate) fn assistant_text(content: &Content) -> std::borrow::Cow<'_, str> {
     match content {

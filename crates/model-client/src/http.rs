@@ -21,6 +21,7 @@ use crate::{
 };
 use endpoint::Endpoint;
 use failure::Failed;
+pub use metric::METRIC_NAMES;
 
 /// Asks model providers over HTTP. Cheap to share, not to build: keep one per process.
 ///

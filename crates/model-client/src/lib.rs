@@ -6,14 +6,22 @@ mod args;
 mod blocks;
 mod codec;
 mod config;
+pub mod conformance;
 mod http;
 mod json;
 mod port;
 pub mod profiles;
 mod providers;
+mod scripted;
 pub mod sse;
 mod turn;
 
 pub use config::{ConfigError, HttpConfig, KeyHeader, OpenAiApi, ProviderConfig, RetryPolicy, Timeouts};
-pub use http::HttpClient;
+pub use http::{HttpClient, METRIC_NAMES};
 pub use port::{Delta, ModelClient, OnDelta};
+pub use scripted::{Answer, Rule, Scripted, ScriptedCall};
+
+/// The README's example is compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

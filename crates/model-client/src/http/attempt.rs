@@ -97,14 +97,13 @@ pub(super) async fn read(
         let wait = if codec.is_complete(&turn) { AFTER_STOP.min(idle) } else { idle };
         let piece = match stream.next(wait).await {
             Ok(Some(piece)) => piece,
-            Ok(None) => {
-                // What an incomplete last event says is only believed, never held against the stream.
+            ended => {
+                // What an unfinished last event says is believed where it makes sense, never held against the stream.
                 if let Some(frame) = decoder.rest() {
                     drop(codec.decode(&frame, &mut turn, deltas));
                 }
-                break Ok(());
+                break ended.map(|_| ()).map_err(|broken| broken.text(endpoint));
             }
-            Err(broken) => break Err(broken.text(endpoint)),
         };
         decoder.push(&piece);
         match take_frames(&mut decoder, codec, &mut turn, deltas) {

@@ -16,6 +16,9 @@ const FIRST_TOKEN: &str = "agent_executor_model_first_token_seconds";
 /// Tokens by kind, as the providers count them. `cache_read` and `cache_creation` are part of `input`.
 const TOKENS: &str = "agent_executor_model_tokens_total";
 
+/// Every metric of this crate.
+pub const METRIC_NAMES: &[&str] = &[REQUESTS, RETRIES, FIRST_TOKEN, TOKENS];
+
 const OUTCOMES: &[&str] = &[
     "ok",
     "context_overflow",

@@ -2,17 +2,17 @@
 //!
 //! Source of both directions: docs/deepagents-semantics.md section 9 and the recorded conversations.
 
+mod request;
+
 use agent_executor_core::{ModelReply, StopReason, ToolSpec};
-use agent_langgraph_codec::{Content, InvalidToolCall, Kind, Message, ToolCall};
+use agent_langgraph_codec::Content;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::{
     args::CallDraft,
-    blocks::{Block, Media, assistant_text, blocks},
     codec::{Call, Codec},
     json::{Json, Text},
-    profiles::is_o_series,
     providers::openai_error,
     sse::Frame,
     turn::{DecodeError, Deltas, Tally, Turn},
@@ -49,34 +49,7 @@ impl Codec for ChatCompletions {
     }
 
     fn encode(&self, call: &Call<'_>) -> Vec<u8> {
-        let request = call.request;
-        let mut json = Json::with_capacity(call.tools.len() + 8192);
-        json.raw(r#"{"model":"#).value(&request.model.model).raw(r#","stream":true,"messages":["#);
-        let system = if self.vendor && is_o_series(&request.model.model) { "developer" } else { "system" };
-        if let Some(prompt) = &request.system {
-            json.raw(r#"{"content":"#).value(prompt).raw(r#","role":"#).value(system).raw("}");
-        }
-        for message in &request.messages {
-            write_message(&mut json, message, system);
-        }
-        json.raw("]");
-        if call.ask_usage {
-            json.raw(r#","stream_options":{"include_usage":true}"#);
-        }
-        if !call.tools.is_empty() {
-            json.raw(r#","tools":"#).raw_bytes(call.tools);
-        }
-        if let Some(limit) = request.max_output_tokens {
-            json.raw(if self.vendor { r#","max_completion_tokens":"# } else { r#","max_tokens":"# })
-                .value(&limit);
-        }
-        if let Some(format) = &request.response_format {
-            json.raw(r#","response_format":{"type":"json_schema","json_schema":{"name":"#)
-                .value(&format.name);
-            json.raw(r#","schema":"#).value(&format.schema).raw(r#","strict":false}}"#);
-        }
-        json.raw("}");
-        json.into_bytes()
+        request::encode(call, self.vendor)
     }
 
     fn decode(&self, frame: &Frame<'_>, turn: &mut Turn, deltas: &mut Deltas<'_>) -> Result<(), DecodeError> {
@@ -130,96 +103,6 @@ impl Codec for ChatCompletions {
         openai_error(body)
     }
 }
-
-// --- out ---------------------------------------------------------------------------------------------------------
-
-fn write_message(json: &mut Json, message: &Message, system: &str) {
-    let role = match &message.kind {
-        Kind::Remove => return,
-        Kind::Ai { tool_calls, invalid_tool_calls, .. } => {
-            return write_assistant(json, &message.content, tool_calls, invalid_tool_calls);
-        }
-        Kind::System => system,
-        Kind::Tool { .. } => "tool",
-        Kind::Chat { role } if ["system", "developer", "assistant"].contains(&role.as_str()) => role,
-        Kind::Human | Kind::Chat { .. } | Kind::Function => "user",
-    };
-    json.comma().raw(r#"{"content":"#);
-    match &message.content {
-        Content::Text(text) => json.value(text),
-        Content::Blocks(_) => write_blocks(json, &blocks(&message.content)),
-    };
-    json.raw(r#","role":"#).value(role);
-    if let Kind::Tool { tool_call_id, .. } = &message.kind {
-        json.raw(r#","tool_call_id":"#).value(tool_call_id);
-    }
-    json.raw("}");
-}
-
-/// Never with `name`: agents' names hold blanks, which OpenAI refuses.
-fn write_assistant(json: &mut Json, content: &Content, calls: &[ToolCall], invalid: &[InvalidToolCall]) {
-    let text = assistant_text(content);
-    let answered = invalid.iter().filter(|call| call.id.is_some());
-    let none = calls.is_empty() && answered.clone().next().is_none();
-    json.comma().raw(r#"{"content":"#);
-    if text.is_empty() && !none {
-        json.raw("null");
-    } else {
-        json.value(&*text);
-    }
-    json.raw(r#","role":"assistant""#);
-    if !none {
-        json.raw(r#","tool_calls":["#);
-        for call in calls {
-            open_call(json, call.id.as_deref().unwrap_or_default(), &call.name).quoted(&call.args).raw("}}");
-        }
-        for call in answered {
-            let (id, name) =
-                (call.id.as_deref().unwrap_or_default(), call.name.as_deref().unwrap_or("unknown"));
-            open_call(json, id, name).value(call.args.as_deref().unwrap_or_default()).raw("}}");
-        }
-        json.raw("]");
-    }
-    json.raw("}");
-}
-
-fn open_call<'a>(json: &'a mut Json, id: &str, name: &str) -> &'a mut Json {
-    json.comma().raw(r#"{"type":"function","id":"#).value(id);
-    json.raw(r#","function":{"name":"#).value(name).raw(r#","arguments":"#)
-}
-
-fn write_blocks<'a>(json: &'a mut Json, blocks: &[Block<'_>]) -> &'a mut Json {
-    json.raw("[");
-    for block in blocks {
-        json.comma();
-        match block {
-            Block::Text(text) => json.raw(r#"{"type":"text","text":"#).value(*text).raw("}"),
-            Block::Image(media) => {
-                json.raw(r#"{"type":"image_url","image_url":{"url":"#).value(&url(*media)).raw("}}")
-            }
-            Block::File { media, name } => json
-                .raw(r#"{"type":"file","file":{"file_data":"#)
-                .value(&url(*media))
-                .raw(r#","filename":"#)
-                .value(name.unwrap_or("LC_AUTOGENERATED"))
-                .raw("}}"),
-            Block::Unknown(kind) => {
-                json.raw(r#"{"type":"text","text":"#).value(&Block::substitute(kind)).raw("}")
-            }
-        };
-    }
-    json.raw("]")
-}
-
-/// A picture's or file's URL; inline data as a `data:` URL.
-pub(crate) fn url(media: Media<'_>) -> String {
-    match media {
-        Media::Url(url) => url.to_owned(),
-        Media::Inline { mime, base64 } => format!("data:{mime};base64,{base64}"),
-    }
-}
-
-// --- in ----------------------------------------------------------------------------------------------------------
 
 #[derive(Deserialize)]
 struct Chunk<'a> {

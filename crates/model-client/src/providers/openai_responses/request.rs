@@ -5,11 +5,10 @@ use std::collections::HashMap;
 use agent_langgraph_codec::{Content, InvalidToolCall, Kind, Message, ToolCall};
 
 use crate::{
-    blocks::{Block, assistant_text, blocks, objects, text},
+    blocks::{Block, assistant_text, blocks, objects, text, url},
     codec::Call,
     json::Json,
     profiles::is_o_series,
-    providers::openai_chat::url,
 };
 
 pub(super) fn encode(call: &Call<'_>) -> Vec<u8> {
