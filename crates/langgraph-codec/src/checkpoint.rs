@@ -9,7 +9,7 @@ use crate::nul;
 
 mod read;
 
-pub(crate) use read::read_with_version;
+pub(crate) use read::{kind_of, read_values_only, read_with_version};
 
 /// The format that this crate writes.
 const FORMAT: i64 = 4;

@@ -11,7 +11,7 @@ use crate::pack::Packer;
 
 mod message;
 
-pub(crate) use message::{pack_fields_of, pack_message};
+use message::pack_message;
 
 /// The module of Send, Interrupt, Overwrite.
 const TYPES: &str = "langgraph.types";

@@ -181,6 +181,21 @@ impl Packer {
     }
 }
 
+/// A byte string on its own: the value of rows whose type is `bytes`.
+pub(crate) fn bin(bytes: &[u8]) -> Vec<u8> {
+    let mut packer = Packer::with_capacity(bytes.len() + 5);
+    let len = len32(bytes.len());
+    if let Ok(len) = u8::try_from(len) {
+        packer.with(Marker::Bin8, [len]);
+    } else if let Ok(len) = u16::try_from(len) {
+        packer.with(Marker::Bin16, len.to_be_bytes());
+    } else {
+        packer.with(Marker::Bin32, len.to_be_bytes());
+    }
+    packer.raw(bytes);
+    packer.into_vec()
+}
+
 fn ext_header(len: u32, code: u8) -> ([u8; EXT_HEADER], usize) {
     let fixed = |marker: Marker| ([marker.to_u8(), code, 0, 0, 0, 0], 2);
     match len {

@@ -26,6 +26,25 @@ pub(crate) fn read_with_version(text: &str) -> Result<(Checkpoint, i64), CodecEr
     Ok((checkpoint, v))
 }
 
+#[derive(serde::Deserialize)]
+struct ValuesOnly {
+    #[serde(default)]
+    channel_values: Map<String, Value>,
+    #[serde(default)]
+    channel_versions: Map<String, Value>,
+}
+
+/// The checkpoint without the parts that say what ran: a load reads hundreds of ancestors for one version.
+pub(crate) fn read_values_only(text: &str) -> Result<Checkpoint, CodecError> {
+    let values: ValuesOnly =
+        serde_json::from_str(text).map_err(|source| CodecError::Json { at: "checkpoint", source })?;
+    Ok(Checkpoint {
+        channel_values: values.channel_values,
+        channel_versions: versions_of("channel_versions", Value::Object(values.channel_versions))?,
+        ..Checkpoint::default()
+    })
+}
+
 pub(super) fn metadata(text: &str) -> Result<Metadata, CodecError> {
     let mut map = object(text, "metadata")?;
     let step = map.shift_remove("step").ok_or(CodecError::Missing { at: "metadata.step" })?;

@@ -31,7 +31,7 @@ const fn own_fields(kind: &Kind) -> &'static [&'static str] {
 }
 
 /// Packs the message, or the stored bytes that say more than its fields can.
-pub(crate) fn pack_message(out: &mut Packer, message: &Message) {
+pub(super) fn pack_message(out: &mut Packer, message: &Message) {
     match message.raw.as_ref().filter(|raw| crate::decode::same_fields(raw, message)) {
         Some(raw) => out.raw(raw),
         None => pack_fields_of(out, message),
@@ -39,7 +39,7 @@ pub(crate) fn pack_message(out: &mut Packer, message: &Message) {
 }
 
 /// Packs the message from its fields alone.
-pub(crate) fn pack_fields_of(out: &mut Packer, message: &Message) {
+pub(super) fn pack_fields_of(out: &mut Packer, message: &Message) {
     let (module, class) = class_of(&message.kind);
     out.ext(EXT_MODEL, |out| {
         out.array(4);
