@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use agent_checkpoint_store::postgres::{SslMode, Tls};
+use agent_checkpoint_store::PostgresConfig;
 use agent_config::{OpenAiApi as Api, Settings, WireFileContent};
 use agent_executor_core::ModelRef;
 use agent_executor_runtime::RuntimeSettings;
@@ -33,7 +35,7 @@ pub(crate) fn models(settings: &Settings) -> anyhow::Result<HttpClient> {
     for (name, base_url, key) in providers {
         let Some(provider) = config.provider_mut(name) else { continue };
         if let Some(base_url) = base_url {
-            provider.base_url = base_url.clone();
+            provider.base_url = base_url.as_str().to_owned();
         }
         provider.api_key = key.clone();
         provider.api = match models.openai_api {
@@ -80,8 +82,32 @@ pub(crate) fn nats(settings: &Settings) -> NatsSettings {
         credentials,
         ca_file: nats.tls_ca_file.clone(),
         client_name: settings.logs.service_name.clone(),
-        ..NatsSettings::new(nats.url.clone())
+        ..NatsSettings::new(nats.url.as_str())
     }
+}
+
+/// How to reach PostgreSQL.
+pub(crate) fn postgres(settings: &Settings) -> anyhow::Result<PostgresConfig> {
+    let from = &settings.postgres;
+    let mut config = match &from.dsn {
+        Some(dsn) => PostgresConfig::from_dsn(dsn.expose_secret())?,
+        None => {
+            let mut server = tokio_postgres::Config::new();
+            server.host(&from.host).port(from.port).dbname(&from.db).user(&from.user);
+            if let Some(password) = &from.password {
+                server.password(password.expose_secret());
+            }
+            PostgresConfig::new(server, Tls::default())
+        }
+    };
+    let mode = SslMode::parse(from.ssl_mode.as_str()).context("`POSTGRES_SSLMODE` is not known")?;
+    config.tls = Tls { mode, root_cert: from.ssl_root_cert.clone() };
+    config.schema = from.schema.clone();
+    config.pool_size = from.read_connections;
+    config.commit_connections = from.commit_connections;
+    config.pool_wait = from.pool_wait;
+    config.connect_timeout = from.connect_wait;
+    Ok(config)
 }
 
 /// The runtime's own settings.
@@ -100,7 +126,7 @@ pub(crate) fn runtime(settings: &Settings) -> anyhow::Result<RuntimeSettings> {
         without_tools: settings.tools.without.clone(),
         file_form: match settings.stream.file_content {
             WireFileContent::Lines => FileForm::Lines,
-            WireFileContent::String => FileForm::String,
+            WireFileContent::Text => FileForm::String,
         },
         limits: Limits { max_bytes: settings.http.body_bytes, max_depth: worker.job_depth },
         // A name of its own for each process, so that a restarted one never takes its old leases for its own.

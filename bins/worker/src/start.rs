@@ -1,5 +1,6 @@
 //! What every command does first: settings, secrets, logs.
 
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -32,7 +33,7 @@ pub(crate) fn settings(purpose: Purpose) -> Result<Settings, ExitCode> {
 pub(crate) fn logging(settings: &Settings, output: Output, quiet: bool) -> Result<(), ExitCode> {
     let format = match settings.logs.format {
         LogFormat::Json if !quiet => Format::Json,
-        LogFormat::Json | LogFormat::Text => Format::Text,
+        LogFormat::Json | LogFormat::Human => Format::Human { colour: std::io::stderr().is_terminal() },
     };
     let options = LogOptions {
         format,

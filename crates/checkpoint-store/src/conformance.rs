@@ -43,6 +43,14 @@ impl Expire for crate::MemoryStore {
     }
 }
 
+#[cfg(feature = "sqlite")]
+#[async_trait]
+impl Expire for crate::SqliteStore {
+    async fn expire(&self, thread_id: &str) {
+        Self::expire(self, thread_id).await.unwrap();
+    }
+}
+
 /// Expands to one `#[tokio::test]` per case, so that a failure names the case and no backend can forget one.
 #[macro_export]
 macro_rules! store_conformance {

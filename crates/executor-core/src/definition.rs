@@ -7,6 +7,7 @@ mod field;
 mod limits;
 mod model;
 mod parse;
+mod read;
 mod types;
 mod warning;
 

@@ -7,6 +7,7 @@ mod definition;
 mod effect;
 mod graph;
 mod ids;
+mod input;
 mod model;
 mod pyrepr;
 mod run;
@@ -23,6 +24,7 @@ pub use effect::{
     AgentId, CallRef, Class, Effect, Emission, Event, Finish, Outcome, StateView, StepCommit, ToolResult,
 };
 pub use ids::Stamp;
+pub use input::{Input, InputError};
 pub use model::{
     ModelError, ModelErrorKind, ModelRef, ModelReply, ModelRequest, ResponseFormat, StopReason, ToolSpec, Usage,
 };

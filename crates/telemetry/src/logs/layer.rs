@@ -49,7 +49,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut own = Fields::default();
         event.record(&mut own);
-        let name = own.take("message").unwrap_or_else(|| event.metadata().name().to_owned());
+        // Written as the field `event`, or as the macro's message.
+        let named = own.take("event").or_else(|| own.take("message"));
+        let name = named.unwrap_or_else(|| event.metadata().name().to_owned());
         // Records of the `log` crate come with their place in fields.
         let target = own.take("log.target");
         own.0.retain(|field, _| !field.starts_with("log."));
