@@ -33,6 +33,10 @@ impl Failed {
         vec![tell(told), tell(StreamEvent::End { completed: false })]
     }
 
+    pub(crate) fn cancelled() -> Self {
+        Self { kind: "Cancelled", code: "job.cancelled".to_owned(), message: "the job was cancelled".to_owned() }
+    }
+
     pub(crate) fn poison(losses: u32) -> Self {
         let message = format!(
             "the job was given up: {losses} workers that ran it were lost without handing it back, more than \

@@ -15,6 +15,7 @@ use crate::definitions::Ready;
 use crate::driver::{Driven, Driver, merged};
 use crate::executor::{Executor, JobEnd, JobHandle, Shared, Slot, Submission};
 use crate::failure::Failed;
+use crate::leases::Signals;
 use crate::outlet::Outlet;
 
 /// A job made ready to run.
@@ -80,16 +81,18 @@ impl Executor {
     /// Works on a thread under a lease, in a task of its own.
     pub(crate) fn spawn(&self, lease: Lease, job: JobRecord, begun: Option<Begun>, slot: Slot) {
         let executor = self.clone();
+        // Held before anybody is told that the job runs, so that a cancel finds it.
+        let signals = self.shared.leases.hold(&lease, &job.job_id);
         self.shared.tasks.spawn(async move {
-            executor.work(lease, job, begun).await;
+            executor.work(lease, job, begun, signals).await;
             drop(slot);
         });
     }
 
     /// Runs the thread's open jobs one after another under one lease.
-    async fn work(&self, lease: Lease, job: JobRecord, begun: Option<Begun>) {
-        let mut next = Some((lease, job, begun));
-        while let Some((lease, job, begun)) = next.take() {
+    async fn work(&self, lease: Lease, job: JobRecord, begun: Option<Begun>, signals: Signals) {
+        let mut next = Some((lease, job, begun, signals));
+        while let Some((lease, job, begun, signals)) = next.take() {
             let job_id = job.job_id.clone();
             let span = info_span!(
                 "job",
@@ -97,9 +100,12 @@ impl Executor {
                 thread_id = %job.thread_id,
                 trace_id = tracing::field::Empty,
             );
-            let (end, following) = Box::pin(self.run_job(&lease, job, begun)).instrument(span).await;
+            let (end, following) = Box::pin(self.run_job(&lease, job, begun, signals)).instrument(span).await;
             self.shared.waiters.tell(&job_id, end);
-            next = following.map(|(lease, job)| (lease, job, None));
+            next = following.map(|(lease, job)| {
+                let signals = self.shared.leases.hold(&lease, &job.job_id);
+                (lease, job, None, signals)
+            });
         }
     }
 
@@ -108,9 +114,9 @@ impl Executor {
         lease: &Lease,
         job: JobRecord,
         begun: Option<Begun>,
-    ) -> (JobEnd, Option<(Lease, JobRecord)>) {
+        signals: Signals,
+    ) -> Ended {
         let started = Instant::now();
-        let signals = self.shared.leases.hold(lease, &job.job_id);
         let job = Arc::new(job);
         let mut ending = Ending { shared: self.shared.clone(), lease: lease.clone(), job: job.clone(), trace: None };
         let request = match JobRequest::from_stored(&job.request) {
@@ -137,6 +143,9 @@ impl Executor {
         ending.trace = Some(request.trace.clone());
         if job.unclean_count > self.shared.settings.poison_limit {
             return ending.fail(Failed::poison(job.unclean_count), Some(outlet)).await;
+        }
+        if job.cancel_requested {
+            return ending.fail(Failed::cancelled(), Some(outlet)).await;
         }
         let begun = match begun {
             Some(begun) => Ok(begun),
@@ -258,8 +267,9 @@ impl Ending {
             Outlet::new(sink, thread, job, self.lease.epoch, self.lease.next_seq, form)
         });
         let commit = StepCommit { events: failed.events(), ..StepCommit::default() };
+        let status = if failed.kind == "Cancelled" { JobStatus::Cancelled } else { JobStatus::Failed };
         let result = JobResult::Failed { kind: failed.kind.to_owned(), code: failed.code, message: failed.message };
-        self.end(commit, JobStatus::Failed, result, outlet).await
+        self.end(commit, status, result, outlet).await
     }
 
     async fn end(self, commit: StepCommit, status: JobStatus, result: JobResult, mut outlet: Outlet) -> Ended {
