@@ -1,0 +1,192 @@
+# Arguments checked and converted as pydantic's lax mode does, with its texts.
+import re
+
+INTEGER = re.compile(r"[+-]?\d+(_\d+)*(\.0+)?\Z", re.ASCII)
+WORDS = {"true": True, "yes": True, "on": True, "t": True, "y": True, "1": True,
+         "false": False, "no": False, "off": False, "f": False, "n": False, "0": False}
+BOUNDS = {
+    "gt": (lambda value, bound: value > bound, "Input should be greater than {}"),
+    "ge": (lambda value, bound: value >= bound, "Input should be greater than or equal to {}"),
+    "lt": (lambda value, bound: value < bound, "Input should be less than {}"),
+    "le": (lambda value, bound: value <= bound, "Input should be less than or equal to {}"),
+}
+
+
+class Refused(Exception):
+    """The value does not fit."""
+
+
+def check_fields(fields, values, where, problems):
+    """The arguments as the function gets them; problems are added in the order of the fields."""
+    checked = {}
+    for name, field in fields.items():
+        if field.injected is not None:
+            continue
+        at = f"{where}.{name}" if where else name
+        if name not in values:
+            if field.required:
+                problems.append((at, "Field required"))
+            else:
+                checked[name] = field.fallback()
+            continue
+        before = len(problems)
+        value = check(field.kind, values[name], at, problems)
+        for key, (holds, text) in BOUNDS.items():
+            if len(problems) == before and key in field.info.rest and not holds(value, field.info.rest[key]):
+                problems.append((at, text.format(field.info.rest[key])))
+        checked[name] = value
+    return checked
+
+
+def check(kind, value, where, problems):
+    try:
+        return converted(kind, value, where, problems)
+    except Refused as refused:
+        problems.append((where, str(refused)))
+        return None
+
+
+def converted(kind, value, where, problems):
+    if getattr(kind, "__metadata__", None) is not None:
+        kind = typing.get_args(kind)[0]
+    if kind in PLAIN:
+        return PLAIN[kind](value)
+    origin, parts = typing.get_origin(kind) or kind, typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return one_of_kinds(parts, value, where, problems)
+    if origin is typing.Literal:
+        return literal(parts, value)
+    if not isinstance(origin, type):
+        return value
+    if issubclass(origin, enum.Enum):
+        return origin(literal([member.value for member in origin], value))
+    if issubclass(origin, BaseModel) or typing.is_typeddict(origin):
+        return structure(origin, value, where, problems)
+    if issubclass(origin, dict):
+        return mapping(parts, value, where, problems)
+    if issubclass(origin, (list, tuple, set, frozenset)):
+        return sequence(origin, parts, value, where, problems)
+    return value
+
+
+def one_of_kinds(parts, value, where, problems):
+    if value is None and type(None) in parts:
+        return None
+    parts = [part for part in parts if part is not type(None)]
+    for part in parts:
+        if isinstance(part, type) and type(value) is part:
+            return value
+    if len(parts) == 1:
+        return converted(parts[0], value, where, problems)
+    tried = []
+    for part in parts:
+        mine = []
+        found = check(part, value, f"{where}.{getattr(part, '__name__', part)}", mine)
+        if not mine:
+            return found
+        tried += mine
+    problems += tried
+    return None
+
+
+def text(value):
+    if isinstance(value, str):
+        return value
+    raise Refused("Input should be a valid string")
+
+
+def integer(value):
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            raise Refused("Input should be a finite number")
+        if value != int(value):
+            raise Refused("Input should be a valid integer, got a number with a fractional part")
+        return int(value)
+    if isinstance(value, str):
+        trimmed = value.strip()
+        if not INTEGER.match(trimmed):
+            raise Refused("Input should be a valid integer, unable to parse string as an integer")
+        if len(trimmed) > 4300:
+            raise Refused("Unable to parse input string as an integer, exceeded maximum size")
+        return int(trimmed.partition(".")[0])
+    raise Refused("Input should be a valid integer")
+
+
+def number(value):
+    if isinstance(value, (int, float)):
+        return float(value)
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            raise Refused("Input should be a valid number, unable to parse string as a number") from None
+    raise Refused("Input should be a valid number")
+
+
+def boolean(value):
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, (int, float)):
+        if value in (0, 1):
+            return bool(value)
+        fraction = value != value or value != int(value) if abs(value) < 2**63 else True
+        raise Refused("Input should be a valid boolean" + ("" if fraction else ", unable to interpret input"))
+    if isinstance(value, str):
+        if value.lower() in WORDS:
+            return WORDS[value.lower()]
+        raise Refused("Input should be a valid boolean, unable to interpret input")
+    raise Refused("Input should be a valid boolean")
+
+
+def nothing(value):
+    if value is None:
+        return None
+    raise Refused("Input should be None")
+
+
+PLAIN = {str: text, int: integer, float: number, bool: boolean, type(None): nothing, None: nothing}
+
+
+def literal(allowed, value):
+    for one in allowed:
+        if one == value and type(one) is type(value):
+            return value
+    words = [repr(one) for one in allowed]
+    last = words.pop()
+    raise Refused("Input should be " + (f"{', '.join(words)} or {last}" if words else last))
+
+
+def structure(kind, value, where, problems):
+    if isinstance(kind, type) and isinstance(value, kind) and not isinstance(value, dict):
+        return value
+    if not isinstance(value, dict):
+        raise Refused(f"Input should be a valid dictionary or instance of {kind.__name__}")
+    if typing.is_typeddict(kind):
+        fields = {name: Argument(part) for name, part in typing.get_type_hints(kind).items()}
+        return check_fields(fields, value, where, problems)
+    checked = check_fields(fields_of_model(kind), value, where, problems)
+    made = kind.__new__(kind)
+    made.__dict__.update(checked)
+    return made
+
+
+def mapping(parts, value, where, problems):
+    if not isinstance(value, dict):
+        raise Refused("Input should be a valid dictionary")
+    if len(parts) != 2:
+        return value
+    return {key: check(parts[1], item, f"{where}.{key}", problems) for key, item in value.items()}
+
+
+def sequence(origin, parts, value, where, problems):
+    if not isinstance(value, (list, tuple)):
+        name = {tuple: "tuple", set: "set", frozenset: "frozenset"}.get(origin, "list")
+        raise Refused(f"Input should be a valid {name}")
+    if issubclass(origin, tuple) and parts and parts[-1] is not ...:
+        kinds = list(parts) + [typing.Any] * (len(value) - len(parts))
+    else:
+        kinds = [parts[0] if parts else typing.Any] * len(value)
+    found = [check(kind, item, f"{where}.{at}", problems) for at, (kind, item) in enumerate(zip(kinds, value))]
+    return found if origin is list else origin(found)
