@@ -98,7 +98,8 @@ async fn connect(connector: &Connector, patience: Duration) -> anyhow::Result<to
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
             Err(error) => {
-                return Err(error).with_context(|| format!("PostgreSQL was not reached within {} s", patience.as_secs()));
+                return Err(error)
+                    .with_context(|| format!("PostgreSQL was not reached within {} s", patience.as_secs()));
             }
         }
     }

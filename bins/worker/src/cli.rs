@@ -6,8 +6,11 @@ use clap::{Args, Parser, Subcommand};
 
 /// Runs LLM agents as durable jobs.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Exit codes: 0 clean end, 1 failure while running, 2 wrong settings or usage, \
-    3 schema too old, 130 second signal.")]
+#[command(
+    version,
+    after_help = "Exit codes: 0 clean end, 1 failure while running, 2 wrong settings or usage, \
+    3 schema too old, 130 second signal."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -18,7 +21,9 @@ pub(crate) enum Command {
     /// Take jobs from NATS and over HTTP until told to stop. Settings come from the environment.
     Serve,
     /// Run one job here and now, without any server.
-    #[command(after_help = "Example: worker run examples/research-team/agent.json --input \"Compare two things.\"")]
+    #[command(
+        after_help = "Example: worker run examples/research-team/agent.json --input \"Compare two things.\""
+    )]
     Run(RunArgs),
     /// Print every setting, its value (secrets hidden) and where it came from.
     Config,

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use agent_checkpoint_store::postgres::{SslMode, Tls};
 use agent_checkpoint_store::PostgresConfig;
+use agent_checkpoint_store::postgres::{SslMode, Tls};
 use agent_config::{OpenAiApi as Api, Settings, WireFileContent};
 use agent_executor_core::ModelRef;
 use agent_executor_runtime::RuntimeSettings;
@@ -145,4 +145,3 @@ pub(crate) fn definition(path: &Path) -> anyhow::Result<Value> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("`{}` is not JSON", path.display()))
 }
-

@@ -23,7 +23,11 @@ enum Next {
 
 #[async_trait]
 impl ModelClient for ExampleModel {
-    async fn complete(&self, request: &ModelRequest, on_delta: OnDelta<'_>) -> Result<ModelReply, ModelError> {
+    async fn complete(
+        &self,
+        request: &ModelRequest,
+        on_delta: OnDelta<'_>,
+    ) -> Result<ModelReply, ModelError> {
         let turn = request.messages.iter().filter(|message| matches!(message.kind, Kind::Ai { .. })).count();
         let (text, calls) = match next(request, turn) {
             Next::Say(text) => (text, Vec::new()),
@@ -34,7 +38,8 @@ impl ModelClient for ExampleModel {
             on_delta(Delta::Text(word));
         }
         let words = text.split_whitespace().count() as u64;
-        let heard: usize = request.messages.iter().map(|message| message.text(" ").split_whitespace().count()).sum();
+        let heard: usize =
+            request.messages.iter().map(|message| message.text(" ").split_whitespace().count()).sum();
         let stop = if calls.is_empty() { StopReason::Stop } else { StopReason::ToolCalls };
         let calls = calls.into_iter().enumerate().map(|(index, (name, args))| ToolCall {
             id: Some(format!("call_{turn}_{index}")),
@@ -54,9 +59,19 @@ fn next(request: &ModelRequest, turn: usize) -> Next {
     if system.contains("lead a small research team") {
         lead(request, turn)
     } else if system.contains("memory by ownership") {
-        specialist(turn, "/ownership.md", OWNERSHIP, "Ownership frees memory at known points; /ownership.md has the details.")
+        specialist(
+            turn,
+            "/ownership.md",
+            OWNERSHIP,
+            "Ownership frees memory at known points; /ownership.md has the details.",
+        )
     } else if system.contains("garbage collectors") {
-        specialist(turn, "/collection.md", COLLECTION, "Collectors trade memory and pauses for freedom; /collection.md has the details.")
+        specialist(
+            turn,
+            "/collection.md",
+            COLLECTION,
+            "Collectors trade memory and pauses for freedom; /collection.md has the details.",
+        )
     } else {
         Next::Say("This is the built-in scripted model: it only plays examples/research-team. Set OPENAI_API_KEY for a real one.".to_owned())
     }
@@ -104,7 +119,10 @@ fn lead(request: &ModelRequest, turn: usize) -> Next {
 
 fn specialist(turn: usize, path: &str, text: &str, report: &str) -> Next {
     match turn {
-        0 => Next::Call("I write down what I know.", vec![("write_file", json!({ "file_path": path, "content": text }))]),
+        0 => Next::Call(
+            "I write down what I know.",
+            vec![("write_file", json!({ "file_path": path, "content": text }))],
+        ),
         _ => Next::Say(report.to_owned()),
     }
 }

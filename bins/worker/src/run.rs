@@ -105,7 +105,9 @@ fn models(settings: &Settings, view: &view::View) -> anyhow::Result<Arc<dyn Mode
     if real {
         return Ok(Arc::new(compose::models(settings)?));
     }
-    view.note("no key is set: a built-in scripted model plays the example (set OPENAI_API_KEY for a real one)");
+    view.note(
+        "no key is set: a built-in scripted model plays the example (set OPENAI_API_KEY for a real one)",
+    );
     Ok(Arc::new(ExampleModel))
 }
 
@@ -125,9 +127,10 @@ async fn submit(
             JobRequest::from_stored(&job.request).context("the interrupted job cannot be read")?
         }
         None => {
-            let input = args.input.as_ref().map_or_else(|| json!({}), |text| {
-                json!({ "messages": [{ "role": "user", "content": text }] })
-            });
+            let input = args.input.as_ref().map_or_else(
+                || json!({}),
+                |text| json!({ "messages": [{ "role": "user", "content": text }] }),
+            );
             let job = json!({
                 "job_id": format!("job-{}", Uuid::new_v4().simple()),
                 "thread_id": thread,
@@ -144,7 +147,10 @@ async fn submit(
             Submission::Running(_) | Submission::Done(_) => return Ok(job_id),
             Submission::IdReused => bail!("the job's id is taken"),
             Submission::Queued { retry_in } => {
-                view.note(&format!("another process holds the thread; trying again in {} s", retry_in.as_secs() + 1));
+                view.note(&format!(
+                    "another process holds the thread; trying again in {} s",
+                    retry_in.as_secs() + 1
+                ));
                 tokio::time::sleep(retry_in + std::time::Duration::from_millis(200)).await;
             }
         }
@@ -157,7 +163,8 @@ fn finish(job: &JobRecord, view: &view::View) -> anyhow::Result<ExitCode> {
     let usage = event.pointer("/data/result/usage").cloned().unwrap_or_default();
     view.close(&usage);
     if job.status != JobStatus::Completed {
-        let message = event.pointer("/data/error/message").and_then(Value::as_str).unwrap_or("no reason was kept");
+        let message =
+            event.pointer("/data/error/message").and_then(Value::as_str).unwrap_or("no reason was kept");
         bail!("{message}");
     }
     let output = match event.pointer("/data/result/output") {

@@ -32,7 +32,11 @@ pub(crate) fn main() -> ExitCode {
     if let Err(code) = start::logging(&settings, Output::Stdout, false) {
         return code;
     }
-    info!(event = "agent_executor_service_starting", version = env!("CARGO_PKG_VERSION"), service = settings.logs.service_name);
+    info!(
+        event = "agent_executor_service_starting",
+        version = env!("CARGO_PKG_VERSION"),
+        service = settings.logs.service_name
+    );
     for (name, value, source) in settings.explain() {
         info!(event = "setting", name, value, %source);
     }
@@ -175,7 +179,11 @@ fn door(executor: &Executor, http: &HttpSettings, metrics: &Metrics, nats: &Nats
         ],
     };
     let metrics = metrics.clone();
-    HttpDoor { executor: executor.clone(), checks: Arc::new(checks), metrics: Arc::new(move || metrics.render()) }
+    HttpDoor {
+        executor: executor.clone(),
+        checks: Arc::new(checks),
+        metrics: Arc::new(move || metrics.render()),
+    }
 }
 
 async fn tidy(metrics: Metrics) {

@@ -20,9 +20,11 @@ pub(crate) fn settings(purpose: Purpose) -> Result<Settings, ExitCode> {
     let mut environment = Environment::from_process();
     let file = Path::new(".env");
     if file.exists() {
-        environment = environment.with_file(file).map_err(|error| wrong(&format!("{}: {error}", file.display())))?;
+        environment =
+            environment.with_file(file).map_err(|error| wrong(&format!("{}: {error}", file.display())))?;
     }
-    let settings = Settings::load(&environment, purpose).map_err(|error: ConfigError| wrong(&error.to_string()))?;
+    let settings =
+        Settings::load(&environment, purpose).map_err(|error: ConfigError| wrong(&error.to_string()))?;
     for secret in settings.secrets() {
         secrets::register(&secret);
     }

@@ -1,5 +1,12 @@
 //! The store in PostgreSQL does what every store must do. Each test has a database of its own.
 
+#![expect(
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "helpers of tests stand outside of the test functions"
+)]
+
 use agent_checkpoint_store::conformance::Expire;
 use agent_checkpoint_store::{
     Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JournalRow, Lease,

@@ -1,5 +1,6 @@
 //! The store in a SQLite file does what every store must do. Each test has a file of its own.
 #![cfg(feature = "sqlite")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests stand outside of the test functions")]
 
 use agent_checkpoint_store::SqliteStore;
 

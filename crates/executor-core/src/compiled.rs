@@ -39,7 +39,9 @@ pub struct CustomTool {
 #[non_exhaustive]
 pub enum CompileError {
     /// Neither the definition nor the settings name a model.
-    #[error("agent `{agent}`: `model` is missing: expected an object {{provider, model}}, or LLM_MODEL_NAME to be set")]
+    #[error(
+        "agent `{agent}`: `model` is missing: expected an object {{provider, model}}, or LLM_MODEL_NAME to be set"
+    )]
     NoModel {
         /// Name of the agent.
         agent: String,
@@ -131,10 +133,8 @@ impl Compiled {
         without: &[String],
     ) -> Result<Self, CompileError> {
         let main = &definition.orchestrator;
-        let main_model = main
-            .model
-            .clone()
-            .ok_or_else(|| CompileError::NoModel { agent: main.name.clone() })?;
+        let main_model =
+            main.model.clone().ok_or_else(|| CompileError::NoModel { agent: main.name.clone() })?;
         let mut subagents = IndexMap::new();
         let general = definition.general_purpose
             && !definition.specialists.iter().any(|spec| spec.name == GENERAL_PURPOSE);

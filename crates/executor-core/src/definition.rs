@@ -15,8 +15,8 @@ pub use canonical::{canonical_json, sha256_hex};
 pub use error::DefinitionError;
 pub use field::{FieldPath, kind_of};
 pub use limits::{
-    MAX_DESCRIPTION_BYTES, MAX_NAME_CHARS, MAX_NODES, MAX_PROMPT_BYTES, MAX_RECURSION_LIMIT, MAX_SCRIPT_BYTES,
-    MAX_TOOL_DEFINITIONS,
+    MAX_DESCRIPTION_BYTES, MAX_NAME_CHARS, MAX_NODES, MAX_PROMPT_BYTES, MAX_RECURSION_LIMIT,
+    MAX_SCRIPT_BYTES, MAX_TOOL_DEFINITIONS,
 };
 pub use model::PROVIDERS;
 pub use parse::{Defaults, Parsed};

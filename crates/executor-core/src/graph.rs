@@ -5,11 +5,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use agent_langgraph_codec::{
-    ChannelValue, Checkpoint, CheckpointRow, FileData, Files, FilesWrite, Message,
-    MessagesWrite, Metadata, Rows, Source, ToolCall, WriteRow,
-};
 use agent_langgraph_codec as codec;
+use agent_langgraph_codec::{
+    ChannelValue, Checkpoint, CheckpointRow, FileData, Files, FilesWrite, Message, MessagesWrite, Metadata,
+    Rows, Source, ToolCall, WriteRow,
+};
 use bytes::Bytes;
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
@@ -200,7 +200,13 @@ impl Graph {
 
     /// Puts the checkpoint that a new input makes. `unfinished` says that tasks of the head never ended:
     /// they count as run without output, and what they wrote must not come back.
-    pub(crate) fn put_input(&mut self, start: Bytes, unfinished: &Unfinished, ids: &mut Ids, rows: &mut Rows) {
+    pub(crate) fn put_input(
+        &mut self,
+        start: Bytes,
+        unfinished: &Unfinished,
+        ids: &mut Ids,
+        rows: &mut Rows,
+    ) {
         let mut changed = BTreeSet::new();
         let version = self.next_version(ids);
         self.seen.entry("__input__".to_owned()).or_default();

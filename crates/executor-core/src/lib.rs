@@ -16,9 +16,9 @@ pub mod tools;
 
 pub use compiled::{CompileError, Compiled, CustomTool};
 pub use definition::{
-    AgentSpec, Defaults, Definition, DefinitionError, FieldPath, MAX_DESCRIPTION_BYTES, MAX_NAME_CHARS, MAX_NODES,
-    MAX_PROMPT_BYTES, MAX_RECURSION_LIMIT, MAX_SCRIPT_BYTES, MAX_TOOL_DEFINITIONS, PROVIDERS, Parsed, ScriptTool,
-    Warning, canonical_json, kind_of, sha256_hex,
+    AgentSpec, Defaults, Definition, DefinitionError, FieldPath, MAX_DESCRIPTION_BYTES, MAX_NAME_CHARS,
+    MAX_NODES, MAX_PROMPT_BYTES, MAX_RECURSION_LIMIT, MAX_SCRIPT_BYTES, MAX_TOOL_DEFINITIONS, PROVIDERS,
+    Parsed, ScriptTool, Warning, canonical_json, kind_of, sha256_hex,
 };
 pub use effect::{
     AgentId, CallRef, Class, Effect, Emission, Event, Finish, Outcome, StateView, StepCommit, ToolResult,
@@ -26,7 +26,8 @@ pub use effect::{
 pub use ids::Stamp;
 pub use input::{Input, InputError};
 pub use model::{
-    ModelError, ModelErrorKind, ModelRef, ModelReply, ModelRequest, ResponseFormat, StopReason, ToolSpec, Usage,
+    ModelError, ModelErrorKind, ModelRef, ModelReply, ModelRequest, ResponseFormat, StopReason, ToolSpec,
+    Usage,
 };
 pub use run::{ResumeError, Run, RunInput, RunLimits, RunSetup};
 pub use stream::{AgentLabel, StreamEvent};

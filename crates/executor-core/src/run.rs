@@ -7,9 +7,7 @@ use agent_langgraph_codec::{Files, Message, Rows, ToolCall};
 use serde_json::{Map, Value};
 
 use crate::compiled::{Compiled, CompiledAgent};
-use crate::effect::{
-    AgentId, CallRef, Effect, Emission, Event, Finish, Outcome, StepCommit, ToolResult,
-};
+use crate::effect::{AgentId, CallRef, Effect, Emission, Event, Finish, Outcome, StepCommit, ToolResult};
 use crate::graph::{Graph, TaskOutput};
 use crate::ids::{Ids, Stamp};
 use crate::{AgentLabel, ModelErrorKind, ModelRef, StreamEvent, Usage};

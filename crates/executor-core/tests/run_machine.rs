@@ -1,5 +1,14 @@
 //! Whole runs of the machine without any server: what it asks, what it stores, and that it goes on from any commit.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::unwrap_in_result,
+    reason = "helpers of tests stand outside of the test functions"
+)]
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -48,7 +57,11 @@ fn setup(limits: RunLimits) -> RunSetup {
 fn input(text: &str) -> RunInput {
     let payload: Map<String, Value> =
         serde_json::from_value(json!({ "messages": [{ "role": "user", "content": text }] })).unwrap();
-    RunInput { payload, messages: vec![Arc::new(Message::human(text, format!("user-{text}")))], files: Vec::new() }
+    RunInput {
+        payload,
+        messages: vec![Arc::new(Message::human(text, format!("user-{text}")))],
+        files: Vec::new(),
+    }
 }
 
 struct Stamps(u64);
@@ -74,7 +87,11 @@ fn calls(calls: &[(&str, Value)], turn: usize) -> ModelReply {
 }
 
 fn text(text: &str) -> ModelReply {
-    ModelReply { message: Message::ai(Content::Text(text.to_owned()), Vec::new(), None), stop: StopReason::Stop, usage: None }
+    ModelReply {
+        message: Message::ai(Content::Text(text.to_owned()), Vec::new(), None),
+        stop: StopReason::Stop,
+        usage: None,
+    }
 }
 
 /// A model that knows how often it has answered in this conversation, and so always plays the same part.
@@ -93,7 +110,10 @@ fn play(request: &ModelRequest) -> ModelReply {
         ("[main]", 1) => calls(&[("ls", json!({ "path": "/" })), ("no_such_tool", json!({}))], turn),
         ("[main]", _) => text("all done"),
         (_, 0) => calls(
-            &[("write_file", json!({ "file_path": format!("/{}.md", task.replace(' ', "-")), "content": task }))],
+            &[(
+                "write_file",
+                json!({ "file_path": format!("/{}.md", task.replace(' ', "-")), "content": task }),
+            )],
             turn,
         ),
         (_, _) => text(&format!("{task} is written")),
@@ -120,7 +140,13 @@ impl World {
 }
 
 /// Drives the run to its end, or until so many commits are durable.
-fn drive(run: &mut Run, first: Vec<Effect>, world: &mut World, stop_after: usize, stamps: &mut Stamps) -> Option<Finish> {
+fn drive(
+    run: &mut Run,
+    first: Vec<Effect>,
+    world: &mut World,
+    stop_after: usize,
+    stamps: &mut Stamps,
+) -> Option<Finish> {
     let mut effects: VecDeque<Effect> = first.into();
     while let Some(effect) = effects.pop_front() {
         if world.commits >= stop_after {
@@ -128,7 +154,8 @@ fn drive(run: &mut Run, first: Vec<Effect>, world: &mut World, stop_after: usize
         }
         let event = match effect {
             Effect::AskModel { agent, request, .. } => {
-                let conversation = format!("{}|{}", request.system.as_deref().unwrap(), request.messages[0].text(""));
+                let conversation =
+                    format!("{}|{}", request.system.as_deref().unwrap(), request.messages[0].text(""));
                 world.asked.push((conversation, request.messages.len()));
                 Event::ModelReply(agent, Box::new(play(&request)))
             }
@@ -261,7 +288,8 @@ fn the_recursion_limit_ends_the_job_with_the_known_text_and_the_next_job_heals()
     let (mut run, first) = Run::resume(setup, &world.rows, input("more"), stamps.next()).unwrap();
     drive(&mut run, first, &mut world, usize::MAX, &mut stamps).unwrap();
     let state = agent_langgraph_codec::load_graph(&world.rows, "").unwrap().unwrap();
-    let healed = state.messages.iter().filter(|message| message.text("").contains("did not complete")).count();
+    let healed =
+        state.messages.iter().filter(|message| message.text("").contains("did not complete")).count();
     assert_eq!(healed, 3, "each call of the round that never ran has an answer");
 }
 

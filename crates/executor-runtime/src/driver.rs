@@ -37,7 +37,7 @@ struct Asked {
 
 /// What the driver waits for.
 enum Happened {
-    Model(Asked, Result<ModelReply, ModelError>),
+    Model(Box<Asked>, Box<Result<ModelReply, ModelError>>),
     Tool(CallRef, Option<agent_executor_core::ToolResult>),
     Committed(Vec<StepCommit>, Result<(), StoreError>),
 }
@@ -162,7 +162,7 @@ impl Driver {
                 Delta::ToolCall { .. } => {}
             };
             let reply = models.complete(&asked.request, &mut on_delta).await;
-            Happened::Model(asked, reply)
+            Happened::Model(Box::new(asked), Box::new(reply))
         }));
     }
 
@@ -250,23 +250,30 @@ impl Driver {
             }
             Happened::Tool(call_ref, Some(result)) => Ok(self.feed(Event::ToolReturned(call_ref, result))),
             Happened::Tool(call_ref, None) => Ok(self.feed(Event::ToolOutcomeUnknown(call_ref))),
-            Happened::Model(asked, Ok(reply)) => {
+            Happened::Model(asked, reply) => Ok(self.model_ended(*asked, *reply)),
+        }
+    }
+
+    /// A model call has ended: its answer goes to the machine, or the call is made once more.
+    fn model_ended(&mut self, mut asked: Asked, reply: Result<ModelReply, ModelError>) -> Vec<Effect> {
+        match reply {
+            Ok(reply) => {
                 self.flush_armed = false;
                 self.outlet.flush_deltas();
                 self.outlet.settled(&asked.message_id);
-                Ok(self.feed(Event::ModelReply(asked.agent, Box::new(reply))))
+                self.feed(Event::ModelReply(asked.agent, Box::new(reply)))
             }
-            Happened::Model(mut asked, Err(error)) => {
+            Err(error) => {
                 let again = asked.attempt < self.shared.settings.model_attempts;
                 warn!(event = "model_call_failed", attempt = asked.attempt, again, kind = ?error.kind, %error);
                 if error.kind != ModelErrorKind::Interrupted || !again {
                     self.outlet.flush_deltas();
-                    return Ok(self.feed(Event::ModelFailed(asked.agent, error)));
+                    return self.feed(Event::ModelFailed(asked.agent, error));
                 }
                 asked.attempt += 1;
                 self.outlet.supersede(asked.label.as_ref(), asked.step, asked.attempt, &asked.message_id);
                 self.ask(asked);
-                Ok(Vec::new())
+                Vec::new()
             }
         }
     }
@@ -331,7 +338,11 @@ pub(crate) fn merged(commits: &[StepCommit], last_seq: u64) -> Commit {
 }
 
 /// Commits, and tries again while the store is away. The lease decides in the end whether it still may.
-pub(crate) async fn commit_patiently(shared: &Shared, lease: &Lease, commit: Commit) -> Result<(), StoreError> {
+pub(crate) async fn commit_patiently(
+    shared: &Shared,
+    lease: &Lease,
+    commit: Commit,
+) -> Result<(), StoreError> {
     let give_up = Instant::now() + shared.settings.commit_patience;
     let mut pause = Duration::from_millis(50);
     loop {

@@ -15,7 +15,11 @@ pub(crate) struct Failed {
 
 impl Failed {
     pub(crate) fn definition(code: &str, why: &str) -> Self {
-        Self { kind: "GraphBuilderError", code: code.to_owned(), message: format!("Graph building failed: {why}") }
+        Self {
+            kind: "GraphBuilderError",
+            code: code.to_owned(),
+            message: format!("Graph building failed: {why}"),
+        }
     }
 
     pub(crate) fn input(code: &str, why: &str) -> Self {
@@ -23,18 +27,27 @@ impl Failed {
     }
 
     pub(crate) fn execution(code: &str, why: &str) -> Self {
-        Self { kind: "ExecutionError", code: code.to_owned(), message: format!("Graph execution failed: {why}") }
+        Self {
+            kind: "ExecutionError",
+            code: code.to_owned(),
+            message: format!("Graph execution failed: {why}"),
+        }
     }
 
     /// What observers are told.
     pub(crate) fn events(&self) -> Vec<Emission> {
-        let told = StreamEvent::Error { kind: self.kind, code: self.code.clone(), message: self.message.clone() };
+        let told =
+            StreamEvent::Error { kind: self.kind, code: self.code.clone(), message: self.message.clone() };
         let tell = |event| Emission { label: None, step: 0, event };
         vec![tell(told), tell(StreamEvent::End { completed: false })]
     }
 
     pub(crate) fn cancelled() -> Self {
-        Self { kind: "Cancelled", code: "job.cancelled".to_owned(), message: "the job was cancelled".to_owned() }
+        Self {
+            kind: "Cancelled",
+            code: "job.cancelled".to_owned(),
+            message: "the job was cancelled".to_owned(),
+        }
     }
 
     pub(crate) fn poison(losses: u32) -> Self {

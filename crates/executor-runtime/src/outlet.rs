@@ -71,7 +71,8 @@ impl Outlet {
         let common = self.common(emission.step, 1, label);
         let (kind, payload) = match &emission.event {
             StreamEvent::StateUpdate { messages, files, todos } => {
-                let payload = self.state_update(emission, messages.as_deref(), files.as_deref(), todos.as_ref());
+                let payload =
+                    self.state_update(emission, messages.as_deref(), files.as_deref(), todos.as_ref());
                 (EventKind::StateUpdate, payload)
             }
             StreamEvent::ToolStart { id, name, args } => {
@@ -103,9 +104,9 @@ impl Outlet {
                 .or_insert_with(|| (message.clone(), stream::message_json(message).into_boxed_str()));
         }
         let json = messages.map(|messages| {
-            messages.iter().filter_map(|message| {
-                self.encoded.get(&Arc::as_ptr(message).addr()).map(|(_, json)| &**json)
-            })
+            messages
+                .iter()
+                .filter_map(|message| self.encoded.get(&Arc::as_ptr(message).addr()).map(|(_, json)| &**json))
         });
         let common = self.common(emission.step, 1, emission.label.as_ref());
         stream::state_update(&common, json, files, todos, self.form)
@@ -123,7 +124,13 @@ impl Outlet {
     }
 
     /// Says that the text of this message's attempt does not count.
-    pub(crate) fn supersede(&mut self, label: Option<&AgentLabel>, step: i64, attempt: u32, message_id: &str) {
+    pub(crate) fn supersede(
+        &mut self,
+        label: Option<&AgentLabel>,
+        step: i64,
+        attempt: u32,
+        message_id: &str,
+    ) {
         self.flush_deltas();
         let from = self.streaming.remove(message_id).unwrap_or(self.next_seq);
         let payload = stream::attempt_superseded(&self.common(step, attempt, label), from);

@@ -48,7 +48,8 @@ impl Executor {
         let shared = &self.shared;
         match shared.backends.store.outbox_due(shared.settings.outbox_after, BATCH).await {
             Ok(due) => {
-                metrics::gauge!("agent_executor_outbox_pending").set(f64::from(u32::try_from(due.len()).unwrap_or(u32::MAX)));
+                metrics::gauge!("agent_executor_outbox_pending")
+                    .set(f64::from(u32::try_from(due.len()).unwrap_or(u32::MAX)));
                 for message in due {
                     if !shared.relay(message).await {
                         break;
@@ -61,13 +62,16 @@ impl Executor {
 
     async fn adopt_orphans(&self) -> Result<(), StoreError> {
         let shared = &self.shared;
-        let orphans = shared.backends.store.orphans(shared.settings.orphan_after, shared.settings.concurrency).await?;
+        let orphans =
+            shared.backends.store.orphans(shared.settings.orphan_after, shared.settings.concurrency).await?;
         for thread_id in orphans {
             let Some(slot) = self.free_slot() else { return Ok(()) };
             if shared.leases.holds(&thread_id) {
                 continue;
             }
-            if let Some((lease, job)) = shared.backends.store.acquire(&thread_id, &shared.settings.owner).await? {
+            if let Some((lease, job)) =
+                shared.backends.store.acquire(&thread_id, &shared.settings.owner).await?
+            {
                 info!(event = "job_adopted", job_id = %job.job_id, thread_id = %thread_id);
                 self.spawn(lease, job, None, slot);
             }

@@ -50,7 +50,8 @@ impl Executor {
             Some(Effect::Commit(commit)) => Some(commit.clone()),
             _ => None,
         });
-        let deadline = request.limits.deadline_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let deadline =
+            request.limits.deadline_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let offered = BeginRequest {
             job: NewJob {
                 job_id: request.job_id.as_arc(),
@@ -68,10 +69,11 @@ impl Executor {
             Begin::Terminal(job) => Ok(Submission::Done(job)),
             Begin::Busy { remaining, .. } => Ok(Submission::Queued { retry_in: remaining }),
             Begin::Started { lease, job, fresh: written, .. } => {
-                let begun = written.then_some(()).and(fresh).zip(prepared.ok()).map(|((run, effects), prepared)| {
-                    let later = effects.into_iter().skip(1).collect();
-                    Begun { run, ready: prepared.ready, effects: later, durable: first }
-                });
+                let begun =
+                    written.then_some(()).and(fresh).zip(prepared.ok()).map(|((run, effects), prepared)| {
+                        let later = effects.into_iter().skip(1).collect();
+                        Begun { run, ready: prepared.ready, effects: later, durable: first }
+                    });
                 self.spawn(lease, *job, begun, slot);
                 Ok(Submission::Running(JobHandle { end: wait }))
             }
@@ -109,16 +111,11 @@ impl Executor {
         }
     }
 
-    async fn run_job(
-        &self,
-        lease: &Lease,
-        job: JobRecord,
-        begun: Option<Begun>,
-        signals: Signals,
-    ) -> Ended {
+    async fn run_job(&self, lease: &Lease, job: JobRecord, begun: Option<Begun>, signals: Signals) -> Ended {
         let started = Instant::now();
         let job = Arc::new(job);
-        let mut ending = Ending { shared: self.shared.clone(), lease: lease.clone(), job: job.clone(), trace: None };
+        let mut ending =
+            Ending { shared: self.shared.clone(), lease: lease.clone(), job: job.clone(), trace: None };
         let request = match JobRequest::from_stored(&job.request) {
             Ok(request) => request,
             Err(why) => {
@@ -127,7 +124,12 @@ impl Executor {
             }
         };
         tracing::Span::current().record("trace_id", request.trace.trace_id.as_str());
-        info!(event = "job_started", epoch = lease.epoch, resumed = begun.is_none(), taken_over = lease.taken_over);
+        info!(
+            event = "job_started",
+            epoch = lease.epoch,
+            resumed = begun.is_none(),
+            taken_over = lease.taken_over
+        );
         let mut outlet = Outlet::new(
             self.shared.backends.sink.clone(),
             lease.thread_id.clone(),
@@ -139,7 +141,7 @@ impl Executor {
         if lease.taken_over {
             outlet.supersede(None, 0, 1, "");
         }
-        let deadline = deadline_of(&job, &*self.shared);
+        let deadline = deadline_of(&job, &self.shared);
         ending.trace = Some(request.trace.clone());
         if job.unclean_count > self.shared.settings.poison_limit {
             return ending.fail(Failed::poison(job.unclean_count), Some(outlet)).await;
@@ -198,7 +200,8 @@ enum Halt {
 }
 
 async fn prepare(shared: &Shared, request: &JobRequest) -> Result<Prepared, Failed> {
-    let own = Some(&request.definition).filter(|definition| definition.as_object().is_none_or(|map| !map.is_empty()));
+    let own = Some(&request.definition)
+        .filter(|definition| definition.as_object().is_none_or(|map| !map.is_empty()));
     let definition = own.or(shared.settings.default_definition.as_deref()).ok_or_else(|| {
         let why = "`agent_definition`: expected a definition, found an empty object, and \
                    DEFAULT_AGENT_DEFINITION_FILE names no default";
@@ -268,11 +271,18 @@ impl Ending {
         });
         let commit = StepCommit { events: failed.events(), ..StepCommit::default() };
         let status = if failed.kind == "Cancelled" { JobStatus::Cancelled } else { JobStatus::Failed };
-        let result = JobResult::Failed { kind: failed.kind.to_owned(), code: failed.code, message: failed.message };
+        let result =
+            JobResult::Failed { kind: failed.kind.to_owned(), code: failed.code, message: failed.message };
         self.end(commit, status, result, outlet).await
     }
 
-    async fn end(self, commit: StepCommit, status: JobStatus, result: JobResult, mut outlet: Outlet) -> Ended {
+    async fn end(
+        self,
+        commit: StepCommit,
+        status: JobStatus,
+        result: JobResult,
+        mut outlet: Outlet,
+    ) -> Ended {
         let shared = &self.shared;
         let stamp = shared.backends.clock.stamp();
         let form = ResultForm::from(shared.settings.file_form);

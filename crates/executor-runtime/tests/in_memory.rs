@@ -1,5 +1,13 @@
 //! The runtime over in-memory backends: jobs from admission to the end, without any server.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests stand outside of the test functions"
+)]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -30,9 +38,14 @@ struct Echo {
 
 #[async_trait]
 impl ModelClient for Echo {
-    async fn complete(&self, request: &ModelRequest, on_delta: OnDelta<'_>) -> Result<ModelReply, ModelError> {
+    async fn complete(
+        &self,
+        request: &ModelRequest,
+        on_delta: OnDelta<'_>,
+    ) -> Result<ModelReply, ModelError> {
         let asked = self.asked.fetch_add(1, Ordering::SeqCst);
-        let error = |kind| ModelError { kind, message: "scripted".to_owned(), status: None, request_id: None };
+        let error =
+            |kind| ModelError { kind, message: "scripted".to_owned(), status: None, request_id: None };
         if let Some(kind) = self.fail {
             return Err(error(kind));
         }
@@ -45,7 +58,11 @@ impl ModelClient for Echo {
         }
         on_delta(Delta::Text("there"));
         let said = format!("hello there, {} messages", request.messages.len());
-        Ok(ModelReply { message: Message::ai(Content::Text(said), Vec::new(), None), stop: StopReason::Stop, usage: None })
+        Ok(ModelReply {
+            message: Message::ai(Content::Text(said), Vec::new(), None),
+            stop: StopReason::Stop,
+            usage: None,
+        })
     }
 }
 
@@ -193,7 +210,10 @@ async fn jobs_of_one_thread_run_one_after_another_in_one_conversation() {
     let hold = Arc::new(Notify::new());
     let world = world(Echo { hold: Some(hold.clone()), ..Echo::default() });
     let slot = world.executor.direct_slot().await.unwrap();
-    let Submission::Running(first) = world.executor.submit(job("j1", "t1", "one"), slot).await.unwrap() else { panic!() };
+    let Submission::Running(first) = world.executor.submit(job("j1", "t1", "one"), slot).await.unwrap()
+    else {
+        panic!()
+    };
     let slot = world.executor.direct_slot().await.unwrap();
     let queued = world.executor.submit(job("j2", "t1", "two"), slot).await.unwrap();
     assert!(matches!(queued, Submission::Queued { .. }), "{queued:?}");
@@ -202,7 +222,10 @@ async fn jobs_of_one_thread_run_one_after_another_in_one_conversation() {
     hold.notify_one();
     let second = world.executor.wait("j2").await.unwrap().unwrap();
     let event: Value = serde_json::from_slice(&second.result.unwrap()).unwrap();
-    assert_eq!(event["data"]["result"]["output"], "hello there, 3 messages", "the first turn and the new message");
+    assert_eq!(
+        event["data"]["result"]["output"], "hello there, 3 messages",
+        "the first turn and the new message"
+    );
 }
 
 #[tokio::test]
@@ -222,9 +245,13 @@ async fn a_result_that_could_not_leave_is_sent_by_the_sweep_once() {
 async fn a_drained_worker_hands_its_job_to_another_which_finishes_it() {
     let store = Arc::new(MemoryStore::default());
     let hold = Arc::new(Notify::new());
-    let first = world_with(Echo { hold: Some(hold), ..Echo::default() }, Published::default(), store.clone(), "one");
+    let first =
+        world_with(Echo { hold: Some(hold), ..Echo::default() }, Published::default(), store.clone(), "one");
     let slot = first.executor.direct_slot().await.unwrap();
-    let Submission::Running(handle) = first.executor.submit(job("j1", "t1", "hi"), slot).await.unwrap() else { panic!() };
+    let Submission::Running(handle) = first.executor.submit(job("j1", "t1", "hi"), slot).await.unwrap()
+    else {
+        panic!()
+    };
     assert!(first.executor.drain(Duration::from_millis(500)).await);
     assert_eq!(handle.ended().await, JobEnd::HandedBack);
 
@@ -241,7 +268,10 @@ async fn a_drained_worker_hands_its_job_to_another_which_finishes_it() {
 async fn a_cancelled_job_fails_as_cancelled_and_its_model_call_is_dropped() {
     let world = world(Echo { hold: Some(Arc::default()), ..Echo::default() });
     let slot = world.executor.direct_slot().await.unwrap();
-    let Submission::Running(handle) = world.executor.submit(job("j1", "t1", "hi"), slot).await.unwrap() else { panic!() };
+    let Submission::Running(handle) = world.executor.submit(job("j1", "t1", "hi"), slot).await.unwrap()
+    else {
+        panic!()
+    };
     world.executor.cancel("j1").await.unwrap().unwrap();
     assert_eq!(handle.ended().await, JobEnd::Ended(JobStatus::Cancelled));
 }

@@ -160,7 +160,11 @@ impl GraphState {
     /// # Errors
     /// [`CodecError::Row`] if the row could not be read.
     pub fn interrupts_of(&self, task_id: &str) -> Result<Vec<Interrupt>, CodecError> {
-        let Some(write) = self.write_of(task_id, "__interrupt__") else { return Ok(Vec::new()) };
+        // A task that has ended keeps the row of a question that was answered.
+        let open = self.tasks.iter().any(|task| task.id == task_id && !task.finished);
+        let Some(write) = self.write_of(task_id, "__interrupt__").filter(|_| open) else {
+            return Ok(Vec::new());
+        };
         decode_interrupts(&write.type_, &write.blob).map_err(|error| in_write(error, write))
     }
 

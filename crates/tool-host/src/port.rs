@@ -11,7 +11,9 @@ use serde_json::{Map, Value};
 #[non_exhaustive]
 pub enum ToolHostError {
     /// The operator has switched tool scripts off.
-    #[error("`tool_definitions[{index}]` (`{name}`) carries a script, and this worker runs none (TOOL_SCRIPTS=off)")]
+    #[error(
+        "`tool_definitions[{index}]` (`{name}`) carries a script, and this worker runs none (TOOL_SCRIPTS=off)"
+    )]
     ScriptsOff {
         /// Position of the tool in the definition.
         index: usize,

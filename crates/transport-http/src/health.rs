@@ -35,7 +35,8 @@ fn timestamp() -> String {
 
 /// Liveness: says only that the process answers. It depends on no backend.
 pub(crate) async fn health() -> Json<Value> {
-    metrics::counter!("agent_executor_health_checks_total", "type" => "liveness", "status" => "healthy").increment(1);
+    metrics::counter!("agent_executor_health_checks_total", "type" => "liveness", "status" => "healthy")
+        .increment(1);
     Json(json!({ "status": "healthy", "timestamp": timestamp() }))
 }
 
@@ -53,7 +54,8 @@ pub(crate) async fn ready(State(door): State<HttpDoor>) -> Response {
     let services: Map<String, Value> =
         answers.into_iter().map(|(name, _, up)| (name.to_owned(), Value::Bool(up))).collect();
     let word = if ready { "healthy" } else { "unhealthy" };
-    metrics::counter!("agent_executor_health_checks_total", "type" => "readiness", "status" => word).increment(1);
+    metrics::counter!("agent_executor_health_checks_total", "type" => "readiness", "status" => word)
+        .increment(1);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({
         "status": if ready { "ready" } else { "not_ready" },

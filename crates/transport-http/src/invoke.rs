@@ -2,11 +2,11 @@
 
 use agent_executor_runtime::Submission;
 use agent_wire::{JobRequest, Refusal};
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use serde_json::json;
 
 use crate::jobs::{draining, header_pairs, unavailable};
@@ -28,7 +28,8 @@ pub(crate) async fn post(State(door): State<HttpDoor>, headers: HeaderMap, body:
     let Some(slot) = executor.direct_slot().await else { return draining() };
     match executor.submit(request, slot).await {
         Ok(Submission::IdReused) => {
-            (StatusCode::CONFLICT, Json(json!({ "detail": reused.message, "code": reused.code }))).into_response()
+            (StatusCode::CONFLICT, Json(json!({ "detail": reused.message, "code": reused.code })))
+                .into_response()
         }
         Ok(Submission::Running(_) | Submission::Queued { .. } | Submission::Done(_)) => {
             Json(json!({ "thread_id": thread_id.as_str(), "status": "started" })).into_response()

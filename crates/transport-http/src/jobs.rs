@@ -3,11 +3,11 @@
 use agent_checkpoint_store::JobRecord;
 use agent_executor_runtime::Submission;
 use agent_wire::{JobRequest, RawMessage, Refusal};
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use serde_json::json;
 use tracing::warn;
 
@@ -28,7 +28,8 @@ pub(crate) async fn post(State(door): State<HttpDoor>, headers: HeaderMap, body:
     let Some(slot) = executor.direct_slot().await else { return draining() };
     match executor.submit(request, slot).await {
         Ok(Submission::IdReused) => {
-            (StatusCode::CONFLICT, Json(json!({ "detail": reused.message, "code": reused.code }))).into_response()
+            (StatusCode::CONFLICT, Json(json!({ "detail": reused.message, "code": reused.code })))
+                .into_response()
         }
         Ok(Submission::Done(job)) => answer(&job),
         Ok(Submission::Running(_) | Submission::Queued { .. }) if !wait => {
@@ -36,14 +37,16 @@ pub(crate) async fn post(State(door): State<HttpDoor>, headers: HeaderMap, body:
             (StatusCode::ACCEPTED, Json(body)).into_response()
         }
         // The job is in the store: it goes on even if this client goes away.
-        Ok(Submission::Running(_) | Submission::Queued { .. }) => match executor.wait(job_id.as_str()).await {
-            Ok(Some(job)) => answer(&job),
-            Ok(None) => {
-                let body = json!({ "detail": "the job was deleted while it ran" });
-                (StatusCode::NOT_FOUND, Json(body)).into_response()
+        Ok(Submission::Running(_) | Submission::Queued { .. }) => {
+            match executor.wait(job_id.as_str()).await {
+                Ok(Some(job)) => answer(&job),
+                Ok(None) => {
+                    let body = json!({ "detail": "the job was deleted while it ran" });
+                    (StatusCode::NOT_FOUND, Json(body)).into_response()
+                }
+                Err(error) => unavailable(&error.to_string()),
             }
-            Err(error) => unavailable(&error.to_string()),
-        },
+        }
         Err(error) => unavailable(&error.to_string()),
     }
 }
@@ -65,7 +68,8 @@ pub(crate) async fn refuse(door: &HttpDoor, body: &[u8], refusal: &Refusal) -> R
 }
 
 pub(crate) fn header_pairs(headers: &HeaderMap) -> Vec<(String, String)> {
-    let readable = headers.iter().filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())));
+    let readable =
+        headers.iter().filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())));
     readable.collect()
 }
 

@@ -22,7 +22,8 @@ pub(crate) async fn get_thread(State(door): State<HttpDoor>, Path(thread_id): Pa
 }
 
 fn thread_state(thread_id: &str, job: &JobRecord) -> Value {
-    let event: Value = job.result.as_deref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
+    let event: Value =
+        job.result.as_deref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
     let status = match job.status {
         JobStatus::Queued | JobStatus::Running => "running",
         JobStatus::Completed => "completed",
@@ -60,7 +61,8 @@ pub(crate) async fn cancel(State(door): State<HttpDoor>, Path(job_id): Path<Stri
 }
 
 fn job_view(job: &JobRecord) -> Value {
-    let event: Value = job.result.as_deref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
+    let event: Value =
+        job.result.as_deref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
     json!({
         "job_id": &*job.job_id,
         "thread_id": &*job.thread_id,

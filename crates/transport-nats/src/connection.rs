@@ -58,7 +58,9 @@ pub async fn connect(settings: NatsSettings) -> Result<Nats, ConnectError> {
         .retry_on_initial_connect()
         .ping_interval(Duration::from_secs(10))
         .request_timeout(Some(Duration::from_secs(5)))
-        .reconnect_delay_callback(|attempts| Duration::from_millis(100 * u64::try_from(attempts.min(20)).unwrap_or(20)))
+        .reconnect_delay_callback(|attempts| {
+            Duration::from_millis(100 * u64::try_from(attempts.min(20)).unwrap_or(20))
+        })
         .event_callback(|event| async move { log(&event) });
     if let Some(ca_file) = &settings.ca_file {
         options = options.add_root_certificates(ca_file.clone()).require_tls(true);
@@ -73,9 +75,10 @@ pub async fn connect(settings: NatsSettings) -> Result<Nats, ConnectError> {
 }
 
 fn log(event: &Event) {
-    match event {
-        Event::Connected => info!(event = "nats_connected"),
-        other => warn!(event = "nats_event", what = %other),
+    if matches!(event, Event::Connected) {
+        info!(event = "nats_connected");
+    } else {
+        warn!(event = "nats_event", what = %event);
     }
 }
 
@@ -132,9 +135,8 @@ impl Nats {
             return Ok(made);
         };
         let config = &found.cached_info().config;
-        let fits = config.ack_wait == wanted.ack_wait
-            && config.max_deliver == -1
-            && config.max_ack_pending >= 1000;
+        let fits =
+            config.ack_wait == wanted.ack_wait && config.max_deliver == -1 && config.max_ack_pending >= 1000;
         if fits {
             return Ok(found);
         }

@@ -59,7 +59,8 @@ async fn pull(
     mut slots: Vec<Slot>,
     deliveries: &TaskTracker,
 ) -> bool {
-    let batch = consumer.batch().max_messages(slots.len()).expires(nats.settings.pull_expires).messages().await;
+    let batch =
+        consumer.batch().max_messages(slots.len()).expires(nats.settings.pull_expires).messages().await;
     let mut batch = match batch {
         Ok(batch) => batch,
         Err(error) => {

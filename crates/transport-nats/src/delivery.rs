@@ -24,7 +24,7 @@ pub(crate) async fn handle(nats: &Nats, executor: &Executor, message: Message, s
     let sent = match kind {
         // A lost ack only brings a finished job back, which is answered without work.
         AckKind::Ack => message.double_ack().await,
-        other => message.ack_with(other).await,
+        AckKind::Nak(_) | AckKind::Progress | AckKind::Next | AckKind::Term => message.ack_with(kind).await,
     };
     if let Err(error) = sent {
         debug!(event = "nats_ack_failed", %error);
@@ -64,7 +64,12 @@ async fn decide(nats: &Nats, executor: &Executor, message: &Message, slot: Slot)
 }
 
 /// Keeps the message ours while the job runs.
-async fn after(executor: &Executor, message: &Message, handle: JobHandle, every: Duration) -> Option<AckKind> {
+async fn after(
+    executor: &Executor,
+    message: &Message,
+    handle: JobHandle,
+    every: Duration,
+) -> Option<AckKind> {
     let ended = handle.ended();
     tokio::pin!(ended);
     let end = loop {
@@ -87,7 +92,12 @@ async fn after(executor: &Executor, message: &Message, handle: JobHandle, every:
 
 async fn refuse(nats: &Nats, executor: &Executor, message: &Message, refusal: &Refusal) -> Option<AckKind> {
     let seq = message.info().map_or(0, |info| info.stream_sequence);
-    let raw = RawMessage { source: &nats.settings.stream, seq, subject: message.subject.as_str(), body: &message.payload };
+    let raw = RawMessage {
+        source: &nats.settings.stream,
+        seq,
+        subject: message.subject.as_str(),
+        body: &message.payload,
+    };
     match executor.refuse(&raw, refusal).await {
         Ok(()) => Some(AckKind::Term),
         Err(error) => {

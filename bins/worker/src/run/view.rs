@@ -116,7 +116,9 @@ impl View {
         }
         for (path, file) in data.get("files").and_then(Value::as_object).into_iter().flatten() {
             let size = file.get("content").map_or(0, |content| match content {
-                Value::Array(lines) => lines.iter().filter_map(Value::as_str).map(|line| line.len() + 1).sum(),
+                Value::Array(lines) => {
+                    lines.iter().filter_map(Value::as_str).map(|line| line.len() + 1).sum()
+                }
                 Value::String(text) => text.len(),
                 Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => 0,
             });
@@ -129,7 +131,10 @@ impl View {
     fn status(&self, who: &str) {
         if let Some(bar) = &self.bar {
             let files = self.files.len();
-            bar.set_message(format!("{who} at work · {} tool calls · {files} files · {} text pieces", self.tools, self.pieces));
+            bar.set_message(format!(
+                "{who} at work · {} tool calls · {files} files · {} text pieces",
+                self.tools, self.pieces
+            ));
         }
     }
 

@@ -233,9 +233,10 @@ impl<C: Executable> Trial<C> {
 
     fn end(self, error: &StoreError) {
         for call in self.calls {
-            let error = match error {
-                StoreError::Unavailable(reason) if self.lost => StoreError::Unknown(reason.clone()),
-                other => other.clone(),
+            let error = if let (StoreError::Unavailable(reason), true) = (error, self.lost) {
+                StoreError::Unknown(reason.clone())
+            } else {
+                error.clone()
             };
             call.tell(Err(error));
         }

@@ -51,7 +51,11 @@ struct Both<'a> {
 
 impl<'a> Both<'a> {
     fn place(&self, name: &str) -> &Members<'a> {
-        if self.config.get(name).is_some() || self.node.get(name).is_none() { &self.config } else { &self.node }
+        if self.config.get(name).is_some() || self.node.get(name).is_none() {
+            &self.config
+        } else {
+            &self.node
+        }
     }
 }
 
@@ -77,7 +81,11 @@ pub(super) fn node(
     Ok(Node { at, is_orchestrator: kind.trim().to_lowercase() == "orchestrator", agent })
 }
 
-fn agent(both: &Both<'_>, scripts: &[ScriptTool], warnings: &mut Warnings) -> Result<AgentSpec, DefinitionError> {
+fn agent(
+    both: &Both<'_>,
+    scripts: &[ScriptTool],
+    warnings: &mut Warnings,
+) -> Result<AgentSpec, DefinitionError> {
     let text = |name: &str, limit: usize| both.place(name).text(name, limit);
     let name = match text("name", MAX_NAME_CHARS * 4)?.filter(|name| !name.is_empty()) {
         Some(name) => name,
@@ -169,8 +177,8 @@ fn state_schema(place: &Members<'_>) -> Result<Value, DefinitionError> {
     match place.get("state_schema") {
         None => Ok(Value::Object(Map::new())),
         Some(schema @ Value::Object(_)) => Ok(schema.clone()),
-        Some(other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_))) => {
-            Err(wrong(&place.at("state_schema"), "an object of channels", other))
-        }
+        Some(
+            other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)),
+        ) => Err(wrong(&place.at("state_schema"), "an object of channels", other)),
     }
 }

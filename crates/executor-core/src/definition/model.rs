@@ -61,7 +61,9 @@ impl ModelRef {
                 Self::of(provider, model, &at.member("provider"), &at.member(member)).map(Some)
             }
             (Some(provider), None) if provider.eq_ignore_ascii_case(DEFAULT_PROVIDER) => Ok(None),
-            (Some(provider), None) => Self::of(provider, "", &at.member("provider"), &at.member("model")).map(Some),
+            (Some(provider), None) => {
+                Self::of(provider, "", &at.member("provider"), &at.member("model")).map(Some)
+            }
         }
     }
 
@@ -94,7 +96,11 @@ fn text_member<'a>(
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.trim()).filter(|text| !text.is_empty())),
         Some(other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_))) => {
-            Err(DefinitionError::WrongKind { at: at.member(name), expected: "a string", found: kind_of(other) })
+            Err(DefinitionError::WrongKind {
+                at: at.member(name),
+                expected: "a string",
+                found: kind_of(other),
+            })
         }
     }
 }
@@ -140,7 +146,10 @@ mod tests {
                 json!({"provider": "opnai", "model": "x"}),
                 "`model.provider`: no provider is called `opnai`; there are openai, anthropic, ollama",
             ),
-            (json!("gemini:pro"), "`model`: no provider is called `gemini`; there are openai, anthropic, ollama"),
+            (
+                json!("gemini:pro"),
+                "`model`: no provider is called `gemini`; there are openai, anthropic, ollama",
+            ),
             (json!({"provider": "anthropic"}), "`model.model`: expected the name of a model, found nothing"),
             (json!({"provider": "openai", "model": 4}), "`model.model`: expected a string, found a number"),
             (

@@ -48,7 +48,8 @@ const TOP: &[&str] = &[
     "response_format",
 ];
 
-const TOOL: &[&str] = &["name", "description", "runtime", "script", "dependencies", "effect", "version", "type"];
+const TOOL: &[&str] =
+    &["name", "description", "runtime", "script", "dependencies", "effect", "version", "type"];
 
 const RUNTIME: &[&str] = &["script", "dependencies", "effect", "language", "type"];
 
@@ -109,7 +110,11 @@ fn user_request(top: &Members<'_>, warnings: &mut Warnings) -> Option<String> {
         None => None,
         Some(Value::String(text)) => Some(text.clone()).filter(|text| !text.trim().is_empty()),
         Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
-            warnings.add("definition.ignored_member", top.at("user_request"), "expected a string; it is ignored");
+            warnings.add(
+                "definition.ignored_member",
+                top.at("user_request"),
+                "expected a string; it is ignored",
+            );
             None
         }
     }
@@ -137,9 +142,11 @@ fn scripts(top: &Members<'_>, warnings: &mut Warnings) -> Result<Vec<ScriptTool>
             inner.unwrap_or(&tool).text(name, limit)
         };
         let missing = || DefinitionError::Missing { at: tool.at("name"), expected: "the tool's name" };
-        let name = tool.text("name", MAX_NAME_CHARS * 4)?.filter(|name| !name.is_empty()).ok_or_else(missing)?;
+        let name =
+            tool.text("name", MAX_NAME_CHARS * 4)?.filter(|name| !name.is_empty()).ok_or_else(missing)?;
         at_most(&tool.at("name"), name.chars().count(), MAX_NAME_CHARS, "characters")?;
-        let Some(script) = text("script", MAX_SCRIPT_BYTES)?.filter(|script| !script.trim().is_empty()) else {
+        let Some(script) = text("script", MAX_SCRIPT_BYTES)?.filter(|script| !script.trim().is_empty())
+        else {
             let message = format!("`{name}` has no `runtime.script`; agents that list it go without it");
             warnings.add("definition.tool_without_script", at, message);
             continue;
@@ -157,7 +164,11 @@ fn scripts(top: &Members<'_>, warnings: &mut Warnings) -> Result<Vec<ScriptTool>
     Ok(scripts)
 }
 
-fn nodes(top: &Members<'_>, tools: &[ScriptTool], warnings: &mut Warnings) -> Result<Vec<Node>, DefinitionError> {
+fn nodes(
+    top: &Members<'_>,
+    tools: &[ScriptTool],
+    warnings: &mut Warnings,
+) -> Result<Vec<Node>, DefinitionError> {
     let listed = top.list("nodes")?;
     at_most(&top.at("nodes"), listed.len(), MAX_NODES, "nodes")?;
     listed.into_iter().map(|(at, value)| agent::node(value, at, tools, warnings)).collect()
@@ -183,7 +194,8 @@ fn roles(
     for node in nodes {
         if node.is_orchestrator {
             if let Some(earlier) = main.replace(node) {
-                let message = format!("`{}` is not the last orchestrator and is left out", earlier.agent.name);
+                let message =
+                    format!("`{}` is not the last orchestrator and is left out", earlier.agent.name);
                 warnings.add("definition.several_orchestrators", earlier.at, message);
             }
         } else if specialists.iter().any(|other| other.name == node.agent.name) {

@@ -64,11 +64,17 @@ impl<'a> Members<'a> {
     }
 
     /// A list of texts, or of objects with a text `name`; absent is empty.
-    pub(super) fn names(&self, name: &str, limit: usize) -> Result<Vec<(FieldPath, String)>, DefinitionError> {
+    pub(super) fn names(
+        &self,
+        name: &str,
+        limit: usize,
+    ) -> Result<Vec<(FieldPath, String)>, DefinitionError> {
         let read = |(at, item): (FieldPath, &Value)| {
             let (at, named) = match item {
                 Value::Object(members) => (at.member("name"), members.get("name").unwrap_or(&Value::Null)),
-                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => (at, item),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                    (at, item)
+                }
             };
             let named = text(named, &at, limit)?;
             Ok((at, named))
@@ -85,7 +91,12 @@ pub(super) fn text(value: &Value, at: &FieldPath, limit: usize) -> Result<String
     Ok(text.clone())
 }
 
-pub(super) fn at_most(at: &FieldPath, found: usize, limit: usize, unit: &'static str) -> Result<(), DefinitionError> {
+pub(super) fn at_most(
+    at: &FieldPath,
+    found: usize,
+    limit: usize,
+    unit: &'static str,
+) -> Result<(), DefinitionError> {
     if found > limit {
         return Err(DefinitionError::TooLarge { at: at.clone(), found, limit, unit });
     }

@@ -41,7 +41,13 @@ impl Warnings {
     }
 
     /// Warns about members that nobody reads, each name once per kind of object.
-    pub(super) fn unknown(&mut self, kind: &'static str, map: &Map<String, Value>, at: &FieldPath, known: &[&str]) {
+    pub(super) fn unknown(
+        &mut self,
+        kind: &'static str,
+        map: &Map<String, Value>,
+        at: &FieldPath,
+        known: &[&str],
+    ) {
         for name in map.keys().filter(|name| !known.contains(&name.as_str())) {
             if self.list.len() >= MOST {
                 return;

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use agent_langgraph_codec::BlobRow;
 
 use super::{
-    BTreeSet, Bytes, ChannelValue, Checkpoint, CheckpointRow, Graph, Ids, Map, Metadata, NO_WRITES, Rows, SENDS,
-    SNAPSHOT_STEPS, SNAPSHOT_UPDATES, Shape, Source, TOOLS, TaskOutput, Unfinished, Value, Write, WriteRow, codec,
-    trigger_of,
+    BTreeSet, Bytes, ChannelValue, Checkpoint, CheckpointRow, Graph, Ids, Map, Metadata, NO_WRITES, Rows,
+    SENDS, SNAPSHOT_STEPS, SNAPSHOT_UPDATES, Shape, Source, TOOLS, TaskOutput, Unfinished, Value, Write,
+    WriteRow, codec, trigger_of,
 };
 
 impl Graph {
@@ -191,7 +191,9 @@ fn encode(write: &Write) -> (String, Cow<'static, str>, Bytes) {
         Write::Messages(messages) => ("messages".to_owned(), msgpack, codec::encode_messages(messages)),
         Write::Files(files) => ("files".to_owned(), msgpack, codec::encode_files_write(files)),
         Write::Value(channel, ChannelValue::Json(Value::Null)) => null(channel.clone()),
-        Write::Value(channel, ChannelValue::Json(json)) => (channel.clone(), msgpack, codec::encode_json(json)),
+        Write::Value(channel, ChannelValue::Json(json)) => {
+            (channel.clone(), msgpack, codec::encode_json(json))
+        }
         Write::Value(channel, ChannelValue::Messages(messages)) => {
             (channel.clone(), msgpack, codec::encode_messages(messages))
         }

@@ -35,7 +35,11 @@ fn message(value: &Value, at: &FieldPath, ids: NewId<'_>) -> Result<Message, Inp
     }
 }
 
-fn from_members(mut members: Map<String, Value>, at: &FieldPath, ids: NewId<'_>) -> Result<Message, InputError> {
+fn from_members(
+    mut members: Map<String, Value>,
+    at: &FieldPath,
+    ids: NewId<'_>,
+) -> Result<Message, InputError> {
     let names = || members.keys().take(10).map(String::as_str).collect::<Vec<_>>().join(", ");
     let word = if members.contains_key("role") { "role" } else { "type" };
     let role = match members.get(word) {
@@ -101,8 +105,10 @@ fn from_role(
             Kind::System
         }
         "tool" => {
-            let missing =
-                || InputError::Missing { at: at.member("tool_call_id"), expected: "the id of the call that this answers" };
+            let missing = || InputError::Missing {
+                at: at.member("tool_call_id"),
+                expected: "the id of the call that this answers",
+            };
             Kind::Tool {
                 tool_call_id: tool_call_id.ok_or_else(missing)?,
                 artifact: rest.shift_remove("artifact").unwrap_or_default(),
@@ -112,13 +118,19 @@ fn from_role(
         "function" => match &name {
             Some(_) => Kind::Function,
             None => {
-                return Err(InputError::Missing { at: at.member("name"), expected: "the name of the function" });
+                return Err(InputError::Missing {
+                    at: at.member("name"),
+                    expected: "the name of the function",
+                });
             }
         },
         "remove" => match &id {
             Some(_) => Kind::Remove,
             None => {
-                return Err(InputError::Missing { at: at.member("id"), expected: "the id of the message to remove" });
+                return Err(InputError::Missing {
+                    at: at.member("id"),
+                    expected: "the id of the message to remove",
+                });
             }
         },
         other => {
@@ -163,7 +175,11 @@ fn id(rest: &mut Map<String, Value>, at: &FieldPath) -> Result<Option<String>, I
     Ok(text(rest, "id", at)?.filter(|id| !id.is_empty()))
 }
 
-fn object(rest: &mut Map<String, Value>, name: &str, at: &FieldPath) -> Result<Map<String, Value>, InputError> {
+fn object(
+    rest: &mut Map<String, Value>,
+    name: &str,
+    at: &FieldPath,
+) -> Result<Map<String, Value>, InputError> {
     match rest.shift_remove(name) {
         None | Some(Value::Null) => Ok(Map::new()),
         Some(Value::Object(members)) => Ok(members),
@@ -202,7 +218,9 @@ fn tool_call(value: &Value, at: &FieldPath) -> Result<ToolCall, InputError> {
         Some(Value::Object(args)) => args.clone(),
         Some(Value::String(text)) => match serde_json::from_str(text) {
             Ok(Value::Object(args)) => args,
-            Ok(other) => return Err(InputError::BadArguments { at: args_at, found: kind_of(&other).to_owned() }),
+            Ok(other) => {
+                return Err(InputError::BadArguments { at: args_at, found: kind_of(&other).to_owned() });
+            }
             Err(error) => return Err(InputError::BadArguments { at: args_at, found: error.to_string() }),
         },
         Some(other) => return Err(wrong(&args_at, "an object", other)),

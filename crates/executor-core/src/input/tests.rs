@@ -111,14 +111,18 @@ fn a_bad_message_is_refused_with_its_place_in_langchains_words() {
 fn without_messages_the_request_is_made_of_what_there_is() {
     let text = |payload: Value, user_request: Value| {
         let stamp = Stamp { now_ns: 0, seed: 1 };
-        let input = Input::from_payload(payload.as_object().unwrap(), &definition(user_request), stamp).unwrap();
+        let input =
+            Input::from_payload(payload.as_object().unwrap(), &definition(user_request), stamp).unwrap();
         input.messages.first().map(|message| message.text(""))
     };
     let some = |text: &str| Some(text.to_owned());
     assert_eq!(text(json!({"instructions": "do"}), json!("ask")), some("do"));
     assert_eq!(text(json!({"instructions": " "}), json!("ask")), some("ask"));
     assert_eq!(text(json!({"context": "c"}), json!("ask")), some("ask\n\nc"));
-    assert_eq!(text(json!({"instructions": "do", "context": {"a": 1}}), Value::Null), some("do\n\n{\"a\":1}"));
+    assert_eq!(
+        text(json!({"instructions": "do", "context": {"a": 1}}), Value::Null),
+        some("do\n\n{\"a\":1}")
+    );
     assert_eq!(text(json!({"context": "c"}), Value::Null), some("c"));
     assert_eq!(text(json!({"messages": [], "instructions": "do"}), Value::Null), some("do"));
     assert_eq!(text(json!({"messages": null}), Value::Null), None);
@@ -139,7 +143,10 @@ fn files_are_brought_to_todays_form_under_one_name() {
     assert_eq!(paths, ["/a.txt", "/b/c.txt", "/gone", "/image.png"]);
     let a = input.files[0].1.as_ref().unwrap();
     assert_eq!(a.content, FileContent::Text("text\u{0}".into()));
-    assert_eq!((a.encoding, a.created_at.as_deref()), (Some(Encoding::Utf8), Some("2026-01-01T00:00:00+00:00")));
+    assert_eq!(
+        (a.encoding, a.created_at.as_deref()),
+        (Some(Encoding::Utf8), Some("2026-01-01T00:00:00+00:00"))
+    );
     let c = input.files[1].1.as_ref().unwrap();
     assert_eq!(c.content, FileContent::Text("x\n\ny".into()));
     assert_eq!(c.modified_at.as_deref(), Some("2025-01-01T00:00:00+00:00"));
@@ -152,7 +159,10 @@ fn files_are_brought_to_todays_form_under_one_name() {
 #[test]
 fn a_bad_file_is_refused_before_any_tool_meets_it() {
     for (files, expected) in [
-        (json!([]), "input.wrong_type `input_payload.files`: expected an object of files by path, found a list"),
+        (
+            json!([]),
+            "input.wrong_type `input_payload.files`: expected an object of files by path, found a list",
+        ),
         (
             json!({"/a": 4}),
             "input.wrong_type `input_payload.files./a`: expected a file: an object with `content`, or a string, found \

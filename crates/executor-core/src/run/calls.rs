@@ -7,12 +7,12 @@ use agent_langgraph_codec::{ChannelValue, Content, FileData, Message, ToolCall};
 use serde_json::{Map, Value};
 
 use super::{Phase, Run, Slot};
+use crate::StreamEvent;
 use crate::compiled::EXECUTE;
 use crate::effect::{AgentId, CallRef, Class, Effect, StateView, ToolResult};
 use crate::graph::{MODEL, Write};
 use crate::ids::Ids;
 use crate::tools::{self, ToolAnswer, ToolContext};
-use crate::StreamEvent;
 
 /// What becomes of a call when its step begins.
 enum Start {
@@ -62,13 +62,7 @@ impl Run {
         self.end_round_if_done(id, ids);
     }
 
-    fn decide(
-        &self,
-        id: AgentId,
-        call: &ToolCall,
-        refusal: Option<ToolAnswer>,
-        ids: &Ids,
-    ) -> Option<Start> {
+    fn decide(&self, id: AgentId, call: &ToolCall, refusal: Option<ToolAnswer>, ids: &Ids) -> Option<Start> {
         let agent = self.agents.get(&id)?;
         if let Some(refusal) = refusal {
             return Some(Start::Answer(refusal));
@@ -79,7 +73,9 @@ impl Run {
         if agent.spec.delegates && call.name == tools::task::NAME {
             return Some(match tools::task::parse(&call.args) {
                 Err(answer) => Start::Answer(answer),
-                Ok(args) if self.setup.compiled.subagents.contains_key(&args.subagent_type) => Start::Delegate(args),
+                Ok(args) if self.setup.compiled.subagents.contains_key(&args.subagent_type) => {
+                    Start::Delegate(args)
+                }
                 Ok(args) => {
                     let known: Vec<String> = self.setup.compiled.subagents.keys().cloned().collect();
                     Start::Answer(tools::task::unknown_subagent(&args.subagent_type, &known))
@@ -151,7 +147,8 @@ impl Run {
         let Some(slot) = slots.get_mut(call_ref.index) else { return };
         let call_id = slot.call.id.clone().unwrap_or_default();
         let now = codec::iso_timestamp(ids.now_ns());
-        if let Some((path, file, pointer)) = tools::eviction::evict(&call_id, &slot.call.name, &answer, &now) {
+        if let Some((path, file, pointer)) = tools::eviction::evict(&call_id, &slot.call.name, &answer, &now)
+        {
             answer.files.push((path, Some(Arc::new(file))));
             answer.content = pointer;
         }
@@ -184,7 +181,11 @@ impl Run {
             match write {
                 Write::Files(_) => agent.unpublished.files = true,
                 Write::Value(channel, _) if channel == "todos" => agent.unpublished.todos = true,
-                Write::Value(..) | Write::Messages(_) | Write::Send(_) | Write::Branch(_) | Write::NoWrites => {}
+                Write::Value(..)
+                | Write::Messages(_)
+                | Write::Send(_)
+                | Write::Branch(_)
+                | Write::NoWrites => {}
             }
         }
         agent.graph.advance(&outputs, ids, &mut self.rows);
@@ -208,7 +209,8 @@ fn call_writes(
     if let Some(todos) = todos {
         writes.push(Write::Value("todos".to_owned(), ChannelValue::Json(todos)));
     }
-    writes.extend(values.into_iter().map(|(channel, value)| Write::Value(channel, ChannelValue::Json(value))));
+    writes
+        .extend(values.into_iter().map(|(channel, value)| Write::Value(channel, ChannelValue::Json(value))));
     writes.push(Write::Messages(vec![Arc::new(message)]));
     writes.push(Write::Branch(MODEL));
     writes

@@ -16,7 +16,8 @@ impl Run {
             Content::Blocks(blocks) => Value::Array(blocks.clone()),
         });
         let files = agent.graph.files.clone();
-        if let Some(missing) = self.setup.compiled.definition.required_files.iter().find(|path| !files.contains_key(*path))
+        if let Some(missing) =
+            self.setup.compiled.definition.required_files.iter().find(|path| !files.contains_key(*path))
         {
             let message = format!("the definition requires the file `{missing}`, which was not written");
             return self.end("ExecutionError", "result.requirement", message);
@@ -25,7 +26,8 @@ impl Run {
         if let Some(refused) = &self.setup.compiled.definition.fail_if_output_matches
             && text.trim_start().starts_with(refused.trim_start_matches('^'))
         {
-            let message = format!("the output begins with `{refused}`, which the definition counts as a failure");
+            let message =
+                format!("the output begins with `{refused}`, which the definition counts as a failure");
             return self.end("ExecutionError", "result.requirement", message);
         }
         let warnings = if text.trim().is_empty() { vec!["output.empty"] } else { Vec::new() };

@@ -6,10 +6,10 @@ use agent_langgraph_codec::{Kind, Message};
 
 use super::start::{heal, rewrite};
 use super::{Failure, ORCHESTRATOR, Phase, Run};
+use crate::compiled::WRITE_TODOS;
 use crate::effect::{AgentId, Effect};
 use crate::graph::{AFTER_AGENT, MODEL, Shape, Write};
 use crate::ids::Ids;
-use crate::compiled::WRITE_TODOS;
 use crate::{ModelReply, ModelRequest};
 
 /// Turns with nothing but unreadable calls that are answered before the run ends with what there is
@@ -27,7 +27,8 @@ impl Run {
         if let Err(failure) = budget {
             return self.end(failure.kind, failure.code, failure.message);
         }
-        agent.patched = last_turn_unreadable(&agent.graph.messages).then(|| heal(&agent.graph.messages, ids)).flatten();
+        agent.patched =
+            last_turn_unreadable(&agent.graph.messages).then(|| heal(&agent.graph.messages, ids)).flatten();
         let message_id = format!("lc_run--{}", ids.uuid());
         let request = ModelRequest {
             model: agent.spec.model.clone(),
@@ -52,7 +53,8 @@ impl Run {
     fn budget(&self) -> Result<(), Failure> {
         let limits = &self.setup.limits;
         let spent = self.usage.input_tokens + self.usage.output_tokens;
-        let asking = self.agents.values().filter(|a| matches!(a.phase, Phase::AwaitingModel { .. })).count() as u64;
+        let asking =
+            self.agents.values().filter(|a| matches!(a.phase, Phase::AwaitingModel { .. })).count() as u64;
         let message = if limits.max_model_calls.is_some_and(|max| self.model_calls + asking >= max) {
             format!("the job's budget of {} model calls is spent", limits.max_model_calls.unwrap_or_default())
         } else if limits.max_tokens.is_some_and(|max| spent >= max) {
@@ -65,7 +67,8 @@ impl Run {
 
     /// A model has answered: its super-step, and what follows from it.
     pub(super) fn model_replied(&mut self, id: AgentId, reply: ModelReply, ids: &mut Ids) {
-        let waiting = self.agents.get_mut(&id).filter(|agent| matches!(agent.phase, Phase::AwaitingModel { .. }));
+        let waiting =
+            self.agents.get_mut(&id).filter(|agent| matches!(agent.phase, Phase::AwaitingModel { .. }));
         let Some(agent) = waiting else {
             self.out_of_phase += 1;
             return;

@@ -10,7 +10,9 @@ use super::start::{RunInput, root_tags};
 use super::subagents::sub_tags;
 use super::{JOB_TAG, ORCHESTRATOR, Phase, Run, RunSetup, Slot};
 use crate::effect::{AgentId, CallRef, Effect};
-use crate::graph::{AFTER_AGENT, BEFORE_AGENT, Graph, MODEL, START, Shape, TOOLS, TaskOutput, Unfinished, Write, trigger_of};
+use crate::graph::{
+    AFTER_AGENT, BEFORE_AGENT, Graph, MODEL, START, Shape, TOOLS, TaskOutput, Unfinished, Write, trigger_of,
+};
 use crate::ids::{Ids, Stamp};
 use crate::tools;
 
@@ -91,7 +93,13 @@ impl Run {
     }
 
     /// Goes on with whatever is due at an agent's newest checkpoint.
-    fn stand_at(&mut self, id: AgentId, pending: Pending, rows: &Rows, ids: &mut Ids) -> Result<(), ResumeError> {
+    fn stand_at(
+        &mut self,
+        id: AgentId,
+        pending: Pending,
+        rows: &Rows,
+        ids: &mut Ids,
+    ) -> Result<(), ResumeError> {
         let Some(agent) = self.agents.get_mut(&id) else { return Ok(()) };
         let sends = agent.graph.sends.clone();
         if !sends.is_empty() {
@@ -193,7 +201,9 @@ impl Run {
         let pending = Pending::of(&state);
         let tags = sub_tags(&self.setup.job_id, &args.subagent_type);
         let graph = Graph::from_state(Arc::from(ns.as_str()), Shape::Sub, state, tags);
-        let Some(id) = self.add_subagent(call_ref, &args.subagent_type, graph, given) else { return Ok(false) };
+        let Some(id) = self.add_subagent(call_ref, &args.subagent_type, graph, given) else {
+            return Ok(false);
+        };
         if let Some(agent) = self.agents.get_mut(&id) {
             agent.steps_taken = steps;
         }
@@ -268,13 +278,17 @@ fn decode_write(row: &WriteRow) -> Result<Option<Write>, ResumeError> {
             Some(send) => Write::Send(send.call),
             None => return Ok(None),
         },
-        channel => match [BEFORE_AGENT, MODEL, AFTER_AGENT].into_iter().find(|node| trigger_of(node) == channel) {
-            Some(node) => Write::Branch(node),
-            None if channel.starts_with("branch:to:") => {
-                return Err(ResumeError::UnknownNode { node: channel.trim_start_matches("branch:to:").to_owned() });
+        channel => {
+            match [BEFORE_AGENT, MODEL, AFTER_AGENT].into_iter().find(|node| trigger_of(node) == channel) {
+                Some(node) => Write::Branch(node),
+                None if channel.starts_with("branch:to:") => {
+                    return Err(ResumeError::UnknownNode {
+                        node: channel.trim_start_matches("branch:to:").to_owned(),
+                    });
+                }
+                None => Write::Value(channel.to_owned(), codec::decode_channel(&row.type_, &row.blob)?),
             }
-            None => Write::Value(channel.to_owned(), codec::decode_channel(&row.type_, &row.blob)?),
-        },
+        }
     }))
 }
 

@@ -124,7 +124,12 @@ pub(super) fn heal(messages: &[Arc<Message>], ids: &mut Ids) -> Option<Vec<Arc<M
         .iter()
         .filter_map(|message| match &message.kind {
             Kind::Tool { tool_call_id, .. } => Some(tool_call_id.as_str()),
-            Kind::Human | Kind::Ai { .. } | Kind::System | Kind::Remove | Kind::Chat { .. } | Kind::Function => None,
+            Kind::Human
+            | Kind::Ai { .. }
+            | Kind::System
+            | Kind::Remove
+            | Kind::Chat { .. }
+            | Kind::Function => None,
         })
         .collect();
     let mut healed = Vec::with_capacity(messages.len() + 1);

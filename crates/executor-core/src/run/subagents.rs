@@ -94,8 +94,11 @@ impl Run {
 }
 
 pub(super) fn sub_tags(job_id: &str, name: &str) -> Map<String, Value> {
-    let more =
-        [("ls_integration", "langchain_create_agent"), ("lc_agent_name", name), ("ls_agent_type", "subagent")];
+    let more = [
+        ("ls_integration", "langchain_create_agent"),
+        ("lc_agent_name", name),
+        ("ls_agent_type", "subagent"),
+    ];
     tags(job_id, &more)
 }
 

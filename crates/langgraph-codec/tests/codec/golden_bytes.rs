@@ -51,6 +51,20 @@ fn again(channel: &str, ns: &str, blob: &Bytes) -> Bytes {
             let messages = decode_messages("msgpack", &entry("messages")).unwrap().messages;
             encode_start_state(Some(&files(&entry("files"))), &messages, &[])
         }
+        // A caller may hand in message objects; then the input is no plain JSON.
+        "__start__" if matches!(decode_channel("msgpack", blob).unwrap(), ChannelValue::Raw { .. }) => {
+            let entries = decode_map("msgpack", blob).unwrap();
+            let packed: Vec<(&str, Bytes)> = entries
+                .iter()
+                .map(|(key, value)| match key.as_str() {
+                    "messages" => {
+                        (key.as_str(), encode_messages(&decode_messages("msgpack", value).unwrap().messages))
+                    }
+                    _ => (key.as_str(), encode_json(&json_only(key, value))),
+                })
+                .collect();
+            encode_map(&packed)
+        }
         "_summarization_event" => {
             let entries = decode_map("msgpack", blob).unwrap();
             let packed: Vec<(&str, Bytes)> =
