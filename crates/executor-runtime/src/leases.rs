@@ -38,6 +38,7 @@ impl Leases {
                 before.signals.lost.cancel();
             }
         }
+        self.count();
         signals
     }
 
@@ -46,6 +47,13 @@ impl Leases {
         if held.get(&lease.thread_id).is_some_and(|held| held.lease.epoch == lease.epoch) {
             held.remove(&lease.thread_id);
         }
+        drop(held);
+        self.count();
+    }
+
+    fn count(&self) {
+        metrics::gauge!("agent_executor_jobs_in_work")
+            .set(f64::from(u32::try_from(self.len()).unwrap_or(u32::MAX)));
     }
 
     /// Tells the run of a job that its end is wanted, if it runs here.

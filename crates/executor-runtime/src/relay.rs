@@ -29,7 +29,7 @@ impl Shared {
             metrics::counter!("agent_executor_outbox_published_total", "outcome" => "failed").increment(1);
             return false;
         }
-        metrics::counter!("agent_executor_outbox_published_total", "outcome" => "sent").increment(1);
+        metrics::counter!("agent_executor_outbox_published_total", "outcome" => "published").increment(1);
         self.left(message);
         true
     }

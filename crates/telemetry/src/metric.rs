@@ -80,6 +80,8 @@ metrics! {
         "Result events that are committed and not yet published."
     OUTBOX_PUBLISHED = Counter "outbox_published_total" [Label::closed("outcome", &["published", "failed"])];
         "Attempts to publish a result event."
+    RESULTS_UNSTREAMED = Counter "results_unstreamed_total";
+        "Result events published as plain messages, since no stream holds their subject."
     NATS_MESSAGES_PROCESSED = Counter "nats_messages_processed_total"
         as ["deepagents_runtime_nats_messages_processed_total", "nats_messages_processed_total"];
         "Messages whose job reached its end and that were acknowledged."

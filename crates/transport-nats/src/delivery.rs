@@ -16,11 +16,12 @@ const BACK_OFF: Duration = Duration::from_secs(5);
 pub(crate) async fn handle(nats: &Nats, executor: &Executor, message: Message, slot: Slot) {
     let answer = decide(nats, executor, &message, slot).await;
     let Some(kind) = answer else { return };
-    let counted = match kind {
-        AckKind::Ack | AckKind::Term => "nats_messages_processed_total",
-        AckKind::Nak(_) | AckKind::Progress | AckKind::Next => "nats_messages_failed_total",
-    };
-    metrics::counter!(counted).increment(1);
+    match kind {
+        AckKind::Ack => metrics::counter!("agent_executor_nats_messages_processed_total").increment(1),
+        AckKind::Term => metrics::counter!("agent_executor_nats_messages_failed_total").increment(1),
+        // It comes again, and is counted then.
+        AckKind::Nak(_) | AckKind::Progress | AckKind::Next => {}
+    }
     let sent = match kind {
         // A lost ack only brings a finished job back, which is answered without work.
         AckKind::Ack => message.double_ack().await,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use agent_langgraph_codec::{
-    ChannelValue, Content, Encoding, FileContent, FileData, Files, InvalidToolCall, Kind, Message, Rows,
-    Send, ToolCall, ToolStatus, decode_channel, decode_files, decode_interrupts, decode_json, decode_map,
+    ChannelValue, Content, Encoding, FileContent, FileData, Files, InvalidToolCall, Kind, Message, Send,
+    ToolCall, ToolStatus, decode_channel, decode_files, decode_interrupts, decode_json, decode_map,
     decode_messages, decode_sends, encode_files_map, encode_files_snapshot, encode_files_write, encode_json,
     encode_messages, encode_messages_snapshot, encode_overwrite, encode_send, encode_sends, encode_start,
     load_graph,
@@ -200,7 +200,7 @@ proptest! {
 
     #[test]
     fn arbitrary_columns_never_panic(checkpoint in any_json(), metadata in ".{0,40}") {
-        let mut rows = all().into_iter().next().map(|example| example.rows).unwrap_or_else(Rows::default);
+        let mut rows = all().into_iter().next().map(|example| example.rows).unwrap_or_default();
         for row in &mut rows.checkpoints {
             row.checkpoint = checkpoint.to_string();
             row.metadata.clone_from(&metadata);
