@@ -1,0 +1,298 @@
+//! `worker serve` as a process on real servers: a job over NATS and one over HTTP, to everything they must leave.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests stand outside of the test functions"
+)]
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use agent_testkit::{FakeModel, Nats, Servers, free_port, until};
+use async_nats::jetstream;
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_postgres::NoTls;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A worker on servers of its own, with both streams made. Ends with the value.
+struct Stack {
+    worker: Child,
+    port: u16,
+    nats: Nats,
+    servers: Servers,
+    dsn: String,
+    model: FakeModel,
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        self.worker.kill().ok();
+        self.worker.wait().ok();
+    }
+}
+
+async fn stack() -> Option<Stack> {
+    let servers = Servers::or_skip().await?;
+    let dsn = servers.postgres.fresh_database().await.unwrap();
+    let (mut client, connection) = tokio_postgres::connect(&dsn, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    agent_migrations::migrate(&mut client, &agent_migrations::Options::default()).await.unwrap();
+    let nats = Nats::start_own().await.unwrap();
+    let context = jetstream::new(nats.client().await.unwrap());
+    for (name, subjects) in [("AGENT_EXECUTION", "agent.execute.*"), ("AGENT_STATUS", "agent.status.*")] {
+        let config = jetstream::stream::Config {
+            name: name.to_owned(),
+            subjects: vec![subjects.to_owned()],
+            ..Default::default()
+        };
+        context.create_stream(config).await.unwrap();
+    }
+    let model = FakeModel::start().await.unwrap();
+    let port = free_port().unwrap();
+    let worker = Command::new(env!("CARGO_BIN_EXE_worker"))
+        .arg("serve")
+        .env_clear()
+        .envs([
+            ("DATABASE_URL", dsn.as_str()),
+            ("REDIS_URL", servers.redis.url()),
+            ("NATS_URL", nats.url()),
+            ("OPENAI_API_KEY", "sk-canary-of-this-test"),
+            ("OPENAI_BASE_URL", &model.base_url()),
+            ("HTTP_HOST", "127.0.0.1"),
+            ("PORT", &port.to_string()),
+        ])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let stack = Stack { worker, port, nats, servers, dsn, model };
+    until("the worker is ready", PATIENCE, async || match http(stack.port, "GET", "/ready", "").await {
+        Some((200, _)) => Some(()),
+        _ => None,
+    })
+    .await
+    .unwrap();
+    Some(stack)
+}
+
+/// One request on a connection of its own; `None` while nobody listens.
+async fn http(port: u16, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
+    let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    socket.write_all(head.as_bytes()).await.ok()?;
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).await.ok()?;
+    let answer = String::from_utf8(answer).ok()?;
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
+}
+
+fn job(job_id: &str, marker: &str) -> Value {
+    json!({
+        "job_id": job_id,
+        "trace_id": "0af76519-16cd-43dd-8448-eb211c80319c",
+        "agent_definition": { "nodes": [{ "type": "orchestrator", "config": {
+            "name": "main", "system_prompt": format!("You work. [[fake:{marker}]]"),
+            "model": { "provider": "openai", "model": "gpt-4o-mini" } } }] },
+        "input_payload": { "messages": [{ "role": "user", "content": "Please do the work." }] },
+    })
+}
+
+fn check_result(event: &Value, job_id: &str) {
+    assert_eq!(event["specversion"], "1.0");
+    assert_eq!(event["type"], "dev.my-platform.agent.completed");
+    assert_eq!(event["source"], "agent-executor-service");
+    assert_eq!(event["subject"], job_id);
+    assert_eq!(event["id"], agent_wire::result_event_id(job_id).to_string());
+    assert_eq!(event["data"]["job_id"], job_id);
+    assert_eq!(event["data"]["result"]["status"], "completed");
+    let parts: Vec<&str> = event["traceparent"].as_str().unwrap().split('-').collect();
+    assert_eq!(parts.len(), 4);
+    assert_eq!(parts[1], "0af7651916cd43dd8448eb211c80319c");
+}
+
+/// LangGraph's tables: exactly four, with rows of the thread.
+async fn check_rows(dsn: &str, thread: &str, checkpoints: i64) {
+    let (client, connection) = tokio_postgres::connect(dsn, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let tables = "select count(*) from information_schema.tables where table_name like 'checkpoint%'";
+    let count: i64 = client.query_one(tables, &[]).await.unwrap().get(0);
+    assert_eq!(count, 4);
+    let rows = "select count(*) from checkpoints where thread_id = $1";
+    let count: i64 = client.query_one(rows, &[&thread]).await.unwrap().get(0);
+    assert_eq!(count, checkpoints);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_over_nats_leaves_its_result_its_checkpoints_and_its_stream() {
+    let Some(stack) = stack().await else { return };
+    let client = stack.nats.client().await.unwrap();
+    let mut results = client.subscribe("agent.status.completed").await.unwrap();
+    let mut stream = stack.servers.redis.subscribe("langgraph:stream:nats-1").await.unwrap();
+    client.flush().await.unwrap();
+    let event = json!({ "specversion": "1.0", "type": "dev.my-platform.agent.execute", "source": "test",
+        "id": "1", "data": job("nats-1", "tools") });
+    let context = jetstream::new(client.clone());
+    context.publish("agent.execute.test", event.to_string().into()).await.unwrap().await.unwrap();
+
+    let result = tokio::time::timeout(PATIENCE, results.next()).await.unwrap().unwrap();
+    assert_eq!(
+        result.headers.as_ref().unwrap().get("Nats-Msg-Id").unwrap().as_str(),
+        agent_wire::result_event_id("nats-1").to_string()
+    );
+    let event: Value = serde_json::from_slice(&result.payload).unwrap();
+    check_result(&event, "nats-1");
+    let files = event["data"]["result"]["files"].as_object().unwrap();
+    assert_eq!(files.keys().collect::<Vec<_>>(), ["/notes.md", "/summary.md"]);
+    assert_eq!(files["/notes.md"]["content"], json!(["# notes", "gamma line", "beta line", ""]));
+
+    let mut kinds = Vec::new();
+    let mut last_seq = 0;
+    loop {
+        let (_, payload) = stream.next(PATIENCE).await.unwrap().unwrap();
+        let event: Value = serde_json::from_slice(&payload).unwrap();
+        let data = &event["data"];
+        assert_eq!(data["seq"].as_u64().unwrap(), last_seq + 1, "{event}");
+        last_seq += 1;
+        assert_eq!(data["job_id"], "nats-1");
+        kinds.push(event["event_type"].as_str().unwrap().to_owned());
+        if event["event_type"] == "end" {
+            assert_eq!(data["status"], "completed");
+            break;
+        }
+    }
+    for kind in ["on_state_update", "on_llm_stream", "on_tool_start", "on_tool_end"] {
+        assert!(kinds.iter().any(|seen| seen == kind), "{kind} in {kinds:?}");
+    }
+    // 2t + 3 super-steps and two checkpoints of the input, with five rounds of tools.
+    check_rows(&stack.dsn, "nats-1", 15).await;
+    assert_eq!(stack.model.requests(), 6);
+    until("the message is acknowledged", PATIENCE, async || {
+        let stream = context.get_stream("AGENT_EXECUTION").await.ok()?;
+        let info = stream.consumer_info("agent-executor-workers").await.ok()?;
+        (info.num_pending == 0 && info.num_ack_pending == 0).then_some(())
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_over_http_is_answered_with_its_result_and_its_state_is_the_truth() {
+    let Some(stack) = stack().await else { return };
+    let (status, body) = http(stack.port, "POST", "/", &job("http-1", "hello").to_string()).await.unwrap();
+    assert_eq!(status, 200, "{body}");
+    check_result(&serde_json::from_str(&body).unwrap(), "http-1");
+    check_rows(&stack.dsn, "http-1", 5).await;
+    let (status, body) = http(stack.port, "GET", "/deepagents-runtime/state/http-1", "").await.unwrap();
+    let state: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &state["status"]), (200, &json!("completed")), "{state}");
+
+    let (status, body) =
+        http(stack.port, "POST", "/invoke", &job("http-2", "hello").to_string()).await.unwrap();
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &answer["thread_id"]), (200, &json!("http-2")));
+    until("the job has ended", PATIENCE, async || {
+        let (_, body) = http(stack.port, "GET", "/state/http-2", "").await?;
+        body.contains("\"completed\"").then_some(())
+    })
+    .await
+    .unwrap();
+
+    assert_eq!(http(stack.port, "GET", "/state/nobody", "").await.unwrap().0, 404);
+    assert_eq!(http(stack.port, "POST", "/", "{").await.unwrap().0, 400);
+    assert_eq!(http(stack.port, "POST", "/invoke", "{\"job_id\": 5}").await.unwrap().0, 422);
+    assert_eq!(http(stack.port, "GET", "/health", "").await.unwrap().0, 200);
+    let (_, metrics) = http(stack.port, "GET", "/metrics", "").await.unwrap();
+    for name in ["nats_messages_processed_total 0", "nats_messages_failed_total 0"] {
+        assert!(metrics.lines().any(|line| line == name), "{name}");
+    }
+    assert!(!metrics.contains("sk-canary"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_is_answered_recorded_and_out_of_the_way() {
+    let Some(stack) = stack().await else { return };
+    let client = stack.nats.client().await.unwrap();
+    let mut failed = client.subscribe("agent.status.failed").await.unwrap();
+    let mut completed = client.subscribe("agent.status.completed").await.unwrap();
+    client.flush().await.unwrap();
+    let context = jetstream::new(client.clone());
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let unknown = json!({ "job_id": "bad-provider", "agent_definition": { "nodes": [{ "type": "orchestrator", "config": {
+        "name": "m", "model": { "provider": "nobody", "model": "x" } } }] }, "input_payload": {} });
+    let bad = [
+        ("bad-json", "{".to_owned()),
+        ("bad-type", "[1, 2]".to_owned()),
+        ("bad-depth", deep),
+        ("bad-id", json!({ "job_id": "a.b c*", "agent_definition": {} }).to_string()),
+        ("bad-empty", json!({ "job_id": "bad-empty", "agent_definition": {} }).to_string()),
+        ("bad-provider", unknown.to_string()),
+    ];
+    for (subject, body) in &bad {
+        context
+            .publish(format!("agent.execute.{subject}"), body.clone().into())
+            .await
+            .unwrap()
+            .await
+            .unwrap();
+    }
+    let fine = job("fine-1", "hello").to_string().replace("do the work", "do\\u0000 it");
+    context.publish("agent.execute.fine-1", fine.into()).await.unwrap().await.unwrap();
+
+    for _ in &bad {
+        let event = tokio::time::timeout(PATIENCE, failed.next()).await.unwrap().unwrap();
+        let event: Value = serde_json::from_slice(&event.payload).unwrap();
+        assert!(!event["data"]["error"]["message"].as_str().unwrap().is_empty());
+        assert!(event["data"]["error"]["code"].as_str().unwrap().contains('.'), "{event}");
+    }
+    let event = tokio::time::timeout(PATIENCE, completed.next()).await.unwrap().unwrap();
+    let event: Value = serde_json::from_slice(&event.payload).unwrap();
+    assert_eq!(event["subject"], "fine-1");
+    let (postgres, connection) = tokio_postgres::connect(&stack.dsn, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let letters: i64 =
+        postgres.query_one("select count(*) from agent_dead_letters", &[]).await.unwrap().get(0);
+    // The last two were jobs: they are in the table of jobs, failed.
+    assert_eq!(letters, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_told_to_stop_hands_its_job_to_the_next_one() {
+    let Some(mut stack) = stack().await else { return };
+    let slow = job("slow-1", "tools delay_ms=60").to_string();
+    let (status, _) = http(stack.port, "POST", "/invoke", &slow).await.unwrap();
+    assert_eq!(status, 200);
+    until("the model is asked", PATIENCE, async || (stack.model.requests() > 1).then_some(())).await.unwrap();
+    let pid = stack.worker.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let ended = until("the worker ends", PATIENCE, async || stack.worker.try_wait().unwrap()).await.unwrap();
+    assert_eq!(ended.code(), Some(0));
+
+    let store = agent_checkpoint_store::PostgresConfig::from_dsn(&stack.dsn).unwrap();
+    let store = agent_checkpoint_store::PostgresStore::connect(store).await.unwrap();
+    let job = agent_checkpoint_store::Store::job(&store, "slow-1").await.unwrap().unwrap();
+    assert_eq!(job.unclean_count, 0, "a hand-back is no failure");
+    assert_eq!(job.status, agent_checkpoint_store::JobStatus::Running);
+    let rows = agent_checkpoint_store::Store::load(&store, "slow-1").await.unwrap().rows;
+    let state = agent_langgraph_codec::load_graph(&rows, "").unwrap().unwrap();
+    assert!(state.messages.len() >= 2, "what was committed is there");
+}
+
+#[test]
+fn missing_settings_are_named_and_the_exit_code_says_so() {
+    let output = Command::new(env!("CARGO_BIN_EXE_worker")).arg("serve").env_clear().output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8(output.stderr).unwrap();
+    for name in ["DATABASE_URL", "POSTGRES_HOST", "DRAGONFLY_HOST"] {
+        assert!(told.contains(name), "{name} in {told}");
+    }
+}
