@@ -3,8 +3,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stderr,
     reason = "helpers of tests stand outside of the test functions"
 )]
 
