@@ -1,5 +1,12 @@
 //! The runner against a real server.
 
+#![expect(
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "helpers of tests stand outside of the test functions"
+)]
+
 use agent_migrations::{NEEDED_VERSION, Options, Report, current_version, migrate};
 use agent_testkit::Postgres;
 use tokio::sync::OnceCell;
