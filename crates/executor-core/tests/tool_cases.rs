@@ -1,5 +1,7 @@
 //! The built-in tools against the recorded results of `deepagents` 0.7.32 (`golden/tool-results`).
 
+#![expect(clippy::disallowed_methods, reason = "recordings are read from files")]
+
 #[cfg(test)]
 #[path = "tool_cases/recorded.rs"]
 mod recorded;
