@@ -3,9 +3,11 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::print_stderr,
     reason = "helpers of tests stand outside of the test functions"
 )]
 
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -283,6 +285,75 @@ async fn a_worker_told_to_stop_hands_its_job_to_the_next_one() {
     let rows = agent_checkpoint_store::Store::load(&store, "slow-1").await.unwrap().rows;
     let state = agent_langgraph_codec::load_graph(&rows, "").unwrap().unwrap();
     assert!(state.messages.len() >= 2, "what was committed is there");
+}
+
+/// An interpreter with LangGraph's own saver and deepagents; `None`, with the reason on stderr, where it cannot be had.
+fn python() -> Option<PathBuf> {
+    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-venv");
+    let (python, done) = (venv.join("bin/python"), venv.join("installed"));
+    if done.exists() {
+        return Some(python);
+    }
+    let run = |program: &Path, arguments: &[&str]| {
+        let ran = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        ran.is_ok_and(|status| status.success())
+    };
+    let packages = [
+        "deepagents==0.7.32",
+        "langgraph==1.2.22",
+        "langgraph-checkpoint-postgres==3.2.0",
+        "psycopg[binary]==3.3.9",
+    ];
+    let made = run(Path::new("python3"), &["-m", "venv", venv.to_str()?])
+        && run(&python, &[&["-m", "pip", "install", "--quiet"], &packages[..]].concat());
+    if !made {
+        eprintln!(
+            "skipped: no Python with LangGraph's saver: python3, its venv or these packages cannot be had"
+        );
+        return None;
+    }
+    std::fs::write(done, "").ok()?;
+    Some(python)
+}
+
+/// Prints, per thread, what LangGraph itself reads of it.
+const READER: &str = r#"
+import json, sys
+from deepagents import create_deep_agent
+from langchain_core.language_models.fake_chat_models import FakeListChatModel
+from langgraph.checkpoint.postgres import PostgresSaver
+with PostgresSaver.from_conn_string(sys.argv[1]) as saver:
+    agent = create_deep_agent(model=FakeListChatModel(responses=["x"]), checkpointer=saver)
+    for thread in sys.argv[2:]:
+        config = {"configurable": {"thread_id": thread, "checkpoint_ns": ""}}
+        state = agent.get_state(config)
+        print(json.dumps({
+            "tuple": saver.get_tuple(config) is not None,
+            "history": len(list(saver.list(config))),
+            "next": list(state.next),
+            "types": [message.type for message in state.values["messages"]],
+            "files": sorted(state.values["files"]),
+        }))
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pythons_own_saver_reads_what_the_worker_wrote() {
+    let Some(python) = python() else { return };
+    let Some(stack) = stack().await else { return };
+    for (job_id, marker) in [("py-hello", "hello"), ("py-tools", "tools")] {
+        let (status, body) = http(stack.port, "POST", "/", &job(job_id, marker).to_string()).await.unwrap();
+        assert_eq!(status, 200, "{body}");
+    }
+    let read =
+        Command::new(python).args(["-c", READER, &stack.dsn, "py-hello", "py-tools"]).output().unwrap();
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+    let lines = String::from_utf8(read.stdout).unwrap();
+    let read: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let hello = json!({ "tuple": true, "history": 5, "next": [], "types": ["human", "ai"], "files": [] });
+    assert_eq!(read[0], hello);
+    assert_eq!((&read[1]["history"], &read[1]["next"]), (&json!(15), &json!([])));
+    assert_eq!(read[1]["files"], json!(["/notes.md", "/summary.md"]));
+    assert_eq!(read[1]["types"].as_array().unwrap().len(), 12);
 }
 
 #[test]
