@@ -350,6 +350,7 @@ pub(crate) async fn commit_patiently(
             Err(error) if error.is_transient() && Instant::now() < give_up => {
                 warn!(event = "commit_delayed", thread_id = %lease.thread_id, %error);
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(pause) => {}
                     () = shared.force.cancelled() => return Err(error),
                 }

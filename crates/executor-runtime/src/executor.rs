@@ -99,6 +99,8 @@ pub(crate) struct Shared {
     pub(crate) draining: CancellationToken,
     /// Set when the drain's patience is over: runs stop where they are.
     pub(crate) force: CancellationToken,
+    /// Set when everything is to be dropped as it stands.
+    gone: CancellationToken,
     started: AtomicBool,
 }
 
@@ -109,6 +111,18 @@ pub struct Executor {
 }
 
 impl Shared {
+    /// The only way in which work begins on its own; `gone` drops it.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let gone = self.gone.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                biased;
+                () = gone.cancelled() => {}
+                () = work => {}
+            }
+        });
+    }
+
     /// Notes that a result has left.
     pub(crate) fn left(&self, message: OutboxMessage) {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).push(message);
@@ -142,6 +156,7 @@ impl Executor {
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
             force: CancellationToken::new(),
+            gone: CancellationToken::new(),
             started: AtomicBool::new(false),
         };
         Self { shared: Arc::new(shared) }
@@ -169,12 +184,13 @@ impl Executor {
         let executor = self.clone();
         let force = self.shared.force.clone();
         // Ends with the drain's last phase: leases must be renewed while steps still run.
-        self.shared.tasks.spawn(async move {
+        self.shared.spawn(async move {
             let mut ticks = tokio::time::interval(period);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             ticks.tick().await;
             loop {
                 tokio::select! {
+                    biased;
                     () = force.cancelled() => return,
                     _ = ticks.tick() => work(executor.clone()).await,
                 }
@@ -255,6 +271,7 @@ impl Executor {
             }
             // It may run elsewhere, so the store is asked again after a while.
             tokio::select! {
+                biased;
                 _ = local => {}
                 () = tokio::time::sleep(Duration::from_secs(1)) => {}
             }
@@ -285,6 +302,13 @@ impl Executor {
         let flushed = shared.backends.sink.flush(budget.mul_f64(0.1)).await;
         info!(event = "drain_ended", gentle, done, flushed);
         done && flushed
+    }
+
+    /// Drops all work where it stands and hands nothing back, as the death of the process would. Others take the
+    /// threads over when the leases have run out. For simulation, and for tests of takeovers in one process.
+    pub fn abandon(&self) {
+        self.shared.draining.cancel();
+        self.shared.gone.cancel();
     }
 
     async fn idle(&self) {

@@ -85,7 +85,7 @@ impl Executor {
         let executor = self.clone();
         // Held before anybody is told that the job runs, so that a cancel finds it.
         let signals = self.shared.leases.hold(&lease, &job.job_id);
-        self.shared.tasks.spawn(async move {
+        self.shared.spawn(async move {
             executor.work(lease, job, begun, signals).await;
             drop(slot);
         });
@@ -335,6 +335,7 @@ impl Ending {
                 Err(error) if error.is_transient() && Instant::now() < give_up => {
                     warn!(event = "finish_delayed", %error);
                     tokio::select! {
+                        biased;
                         () = tokio::time::sleep(pause) => {}
                         () = self.shared.force.cancelled() => return Err(error),
                     }
