@@ -11,7 +11,7 @@ pub fn configuration_page() -> String {
          Generated from `crates/config/src/env.rs`; a test compares.\n\n\
          Settings are read from the environment, then from a `.env` file where one is named; the environment wins. An \
          empty value counts as not set. Names in one row are tried from left to right. Every secret can be given by a \
-         file: `NAME_FILE` names it. `worker config show` prints each setting, its value or `[REDACTED]`, and where it \
+         file: `NAME_FILE` names it. `worker config` prints each setting, its value or `[REDACTED]`, and where it \
          came from. A wrong value stops the start with exit code 2; all are reported at once. Variables that are not \
          named here are ignored; near misses of these names are warned about.\n",
     );
