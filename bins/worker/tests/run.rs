@@ -1,10 +1,6 @@
 //! `worker run` as a process: the built-in example, a model over HTTP, and a run that is interrupted and gone on with.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "helpers of tests stand outside of the test functions"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests stand outside of the test functions")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

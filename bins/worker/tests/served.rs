@@ -7,105 +7,17 @@
     reason = "helpers of tests stand outside of the test functions"
 )]
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+mod common;
 
-use agent_testkit::{FakeModel, Nats, Servers, free_port, until};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use agent_testkit::until;
 use async_nats::jetstream;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_postgres::NoTls;
 
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A worker on servers of its own, with both streams made. Ends with the value.
-struct Stack {
-    worker: Child,
-    port: u16,
-    nats: Nats,
-    servers: Servers,
-    dsn: String,
-    model: FakeModel,
-}
-
-impl Drop for Stack {
-    fn drop(&mut self) {
-        self.worker.kill().ok();
-        self.worker.wait().ok();
-    }
-}
-
-async fn stack() -> Option<Stack> {
-    let servers = Servers::or_skip().await?;
-    let dsn = servers.postgres.fresh_database().await.unwrap();
-    let (mut client, connection) = tokio_postgres::connect(&dsn, NoTls).await.unwrap();
-    tokio::spawn(connection);
-    agent_migrations::migrate(&mut client, &agent_migrations::Options::default()).await.unwrap();
-    let nats = Nats::start_own().await.unwrap();
-    let context = jetstream::new(nats.client().await.unwrap());
-    for (name, subjects) in [("AGENT_EXECUTION", "agent.execute.*"), ("AGENT_STATUS", "agent.status.*")] {
-        let config = jetstream::stream::Config {
-            name: name.to_owned(),
-            subjects: vec![subjects.to_owned()],
-            ..Default::default()
-        };
-        context.create_stream(config).await.unwrap();
-    }
-    let model = FakeModel::start().await.unwrap();
-    let port = free_port().unwrap();
-    let worker = Command::new(env!("CARGO_BIN_EXE_worker"))
-        .arg("serve")
-        .env_clear()
-        .envs([
-            ("DATABASE_URL", dsn.as_str()),
-            ("REDIS_URL", servers.redis.url()),
-            ("NATS_URL", nats.url()),
-            ("OPENAI_API_KEY", "sk-canary-of-this-test"),
-            ("OPENAI_BASE_URL", &model.base_url()),
-            ("HTTP_HOST", "127.0.0.1"),
-            ("PORT", &port.to_string()),
-        ])
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let stack = Stack { worker, port, nats, servers, dsn, model };
-    until("the worker is ready", PATIENCE, async || match http(stack.port, "GET", "/ready", "").await {
-        Some((200, _)) => Some(()),
-        _ => None,
-    })
-    .await
-    .unwrap();
-    Some(stack)
-}
-
-/// One request on a connection of its own; `None` while nobody listens.
-async fn http(port: u16, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
-    let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()?;
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    socket.write_all(head.as_bytes()).await.ok()?;
-    let mut answer = Vec::new();
-    socket.read_to_end(&mut answer).await.ok()?;
-    let answer = String::from_utf8(answer).ok()?;
-    let status = answer.split(' ').nth(1)?.parse().ok()?;
-    Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
-}
-
-fn job(job_id: &str, marker: &str) -> Value {
-    json!({
-        "job_id": job_id,
-        "trace_id": "0af76519-16cd-43dd-8448-eb211c80319c",
-        "agent_definition": { "nodes": [{ "type": "orchestrator", "config": {
-            "name": "main", "system_prompt": format!("You work. [[fake:{marker}]]"),
-            "model": { "provider": "openai", "model": "gpt-4o-mini" } } }] },
-        "input_payload": { "messages": [{ "role": "user", "content": "Please do the work." }] },
-    })
-}
+use common::{PATIENCE, connect, http, job, stack};
 
 fn check_result(event: &Value, job_id: &str) {
     assert_eq!(event["specversion"], "1.0");
@@ -122,8 +34,7 @@ fn check_result(event: &Value, job_id: &str) {
 
 /// LangGraph's tables: exactly four, with rows of the thread.
 async fn check_rows(dsn: &str, thread: &str, checkpoints: i64) {
-    let (client, connection) = tokio_postgres::connect(dsn, NoTls).await.unwrap();
-    tokio::spawn(connection);
+    let client = connect(dsn).await;
     let tables = "select count(*) from information_schema.tables where table_name like 'checkpoint%'";
     let count: i64 = client.query_one(tables, &[]).await.unwrap().get(0);
     assert_eq!(count, 4);
@@ -176,13 +87,7 @@ async fn a_job_over_nats_leaves_its_result_its_checkpoints_and_its_stream() {
     // 2t + 3 super-steps and two checkpoints of the input, with five rounds of tools.
     check_rows(&stack.dsn, "nats-1", 15).await;
     assert_eq!(stack.model.requests(), 6);
-    until("the message is acknowledged", PATIENCE, async || {
-        let stream = context.get_stream("AGENT_EXECUTION").await.ok()?;
-        let info = stream.consumer_info("agent-executor-workers").await.ok()?;
-        (info.num_pending == 0 && info.num_ack_pending == 0).then_some(())
-    })
-    .await
-    .unwrap();
+    stack.settled().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -257,8 +162,7 @@ async fn bad_input_is_answered_recorded_and_out_of_the_way() {
     let event = tokio::time::timeout(PATIENCE, completed.next()).await.unwrap().unwrap();
     let event: Value = serde_json::from_slice(&event.payload).unwrap();
     assert_eq!(event["subject"], "fine-1");
-    let (postgres, connection) = tokio_postgres::connect(&stack.dsn, NoTls).await.unwrap();
-    tokio::spawn(connection);
+    let postgres = stack.postgres().await;
     let letters: i64 =
         postgres.query_one("select count(*) from agent_dead_letters", &[]).await.unwrap().get(0);
     // The last two were jobs: they are in the table of jobs, failed.
@@ -272,13 +176,10 @@ async fn a_worker_told_to_stop_hands_its_job_to_the_next_one() {
     let (status, _) = http(stack.port, "POST", "/invoke", &slow).await.unwrap();
     assert_eq!(status, 200);
     until("the model is asked", PATIENCE, async || (stack.model.requests() > 1).then_some(())).await.unwrap();
-    let pid = stack.worker.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    let ended = until("the worker ends", PATIENCE, async || stack.worker.try_wait().unwrap()).await.unwrap();
-    assert_eq!(ended.code(), Some(0));
+    stack.worker.signal("TERM");
+    assert_eq!(stack.worker.ended().await, Some(0));
 
-    let store = agent_checkpoint_store::PostgresConfig::from_dsn(&stack.dsn).unwrap();
-    let store = agent_checkpoint_store::PostgresStore::connect(store).await.unwrap();
+    let store = stack.store().await;
     let job = agent_checkpoint_store::Store::job(&store, "slow-1").await.unwrap().unwrap();
     assert_eq!(job.unclean_count, 0, "a hand-back is no failure");
     assert_eq!(job.status, agent_checkpoint_store::JobStatus::Running);

@@ -2,7 +2,6 @@
 //!
 //! No I/O, no clock, no randomness: time and fresh ids are handed in with every event.
 
-pub mod audit;
 mod compiled;
 mod definition;
 mod effect;
