@@ -2,6 +2,7 @@
 //!
 //! No I/O, no clock, no randomness: time and fresh ids are handed in with every event.
 
+pub mod audit;
 mod compiled;
 mod definition;
 mod effect;
