@@ -109,6 +109,8 @@ pub struct Run {
     over: bool,
     /// Events that came when nobody waited for them.
     out_of_phase: u64,
+    /// The orchestrator's messages and files as the store had them.
+    found: (Vec<Arc<Message>>, Files),
 }
 
 /// Why an agent cannot go on.
@@ -137,7 +139,14 @@ impl Run {
             outcome: None,
             over: false,
             out_of_phase: 0,
+            found: (Vec::new(), Files::new()),
         }
+    }
+
+    /// The orchestrator's messages and files as a resume found them, before anything was added; nothing on a thread
+    /// that is new. Can be taken once.
+    pub fn take_found(&mut self) -> (Vec<Arc<Message>>, Files) {
+        std::mem::take(&mut self.found)
     }
 
     /// The only way in. Total: a late or repeated event is counted and yields nothing; redelivery, retries

@@ -36,6 +36,12 @@ impl DeltaBuffer {
         }
     }
 
+    /// Forgets what has gathered of a message.
+    pub(crate) fn forget(&self, message_id: &str) {
+        let mut pieces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pieces.retain(|piece| *piece.place.message_id != *message_id);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }

@@ -64,7 +64,8 @@ pub(crate) struct Driver {
     pub(crate) run: Run,
     inflight: FuturesUnordered<BoxFuture<'static, Happened>>,
     commits: VecDeque<StepCommit>,
-    committing: bool,
+    /// The commit in flight.
+    committing: Option<Arc<Commit>>,
     flush_at: Pin<Box<Sleep>>,
     flush_armed: bool,
 }
@@ -89,7 +90,7 @@ impl Driver {
             run,
             inflight: FuturesUnordered::new(),
             commits: VecDeque::new(),
-            committing: false,
+            committing: None,
             flush_at: Box::pin(tokio::time::sleep(Duration::ZERO)),
             flush_armed: false,
         }
@@ -183,14 +184,15 @@ impl Driver {
         }));
     }
 
-    /// Starts the next commit: everything that waits, merged, since commits of one thread go one after the other.
+    /// Starts the next commit: everything that waits, merged, since commits of one thread go one after the other. A
+    /// call that streams for long gets one for its text alone.
     fn commit_next(&mut self) {
-        if self.committing || self.commits.is_empty() {
+        if self.committing.is_some() || (self.commits.is_empty() && !self.outlet.wants_commit()) {
             return;
         }
-        self.committing = true;
         let waiting: Vec<StepCommit> = self.commits.drain(..).collect();
-        let commit = merged(&waiting, self.outlet.last_seq());
+        let commit = Arc::new(merged(&waiting, &mut self.outlet));
+        self.committing = Some(commit.clone());
         let (shared, lease) = (self.shared.clone(), self.lease.clone());
         self.inflight.push(Box::pin(async move {
             let outcome = commit_patiently(&shared, &lease, commit).await;
@@ -222,6 +224,7 @@ impl Driver {
                 () = flush => {
                     self.flush_armed = false;
                     self.outlet.flush_deltas();
+                    self.commit_next();
                 }
                 () = self.signals.cancel.cancelled() => return Ok(self.feed(Event::Cancelled)),
                 () = until(deadline) => return Ok(self.feed(Event::DeadlinePassed)),
@@ -236,18 +239,18 @@ impl Driver {
 
     fn happened(&mut self, happened: Happened) -> Result<Vec<Effect>, Driven> {
         match happened {
-            Happened::Committed(commits, outcome) => {
-                self.committing = false;
-                match outcome {
-                    Ok(()) => Ok(self.durable(&commits)),
-                    Err(StoreError::Refused(why)) => Err(Driven::Refused(why)),
-                    Err(error) if error.is_transient() => Err(Driven::HandBack),
-                    Err(error) => {
-                        warn!(event = "run_fenced", job_id = %self.lease.thread_id, %error);
-                        Err(Driven::Fenced)
-                    }
+            Happened::Committed(commits, outcome) => match outcome {
+                Ok(()) => Ok(self.durable(&commits)),
+                Err(StoreError::Refused(why)) => {
+                    self.refused();
+                    Err(Driven::Refused(why))
                 }
-            }
+                Err(error) if error.is_transient() => Err(Driven::HandBack),
+                Err(error) => {
+                    warn!(event = "run_fenced", job_id = %self.lease.thread_id, %error);
+                    Err(Driven::Fenced)
+                }
+            },
             Happened::Tool(call_ref, Some(result)) => Ok(self.feed(Event::ToolReturned(call_ref, result))),
             Happened::Tool(call_ref, None) => Ok(self.feed(Event::ToolOutcomeUnknown(call_ref))),
             Happened::Model(asked, reply) => Ok(self.model_ended(*asked, *reply)),
@@ -271,7 +274,7 @@ impl Driver {
                     return self.feed(Event::ModelFailed(asked.agent, error));
                 }
                 asked.attempt += 1;
-                self.outlet.supersede(asked.label.as_ref(), asked.step, asked.attempt, &asked.message_id);
+                self.outlet.supersede(&asked.message_id);
                 self.ask(asked);
                 Vec::new()
             }
@@ -280,9 +283,8 @@ impl Driver {
 
     /// Tells what has become durable, and gives the machine its go-ahead.
     fn durable(&mut self, commits: &[StepCommit]) -> Vec<Effect> {
-        for emission in commits.iter().flat_map(|commit| &commit.events) {
-            self.outlet.tell(emission);
-        }
+        self.committing = None;
+        self.outlet.commit_made();
         let Some(last) = commits.last() else { return Vec::new() };
         info!(event = "step_committed", commit = last.number);
         let number = last.number;
@@ -291,14 +293,16 @@ impl Driver {
 
     /// Commits that were still on their way go with the last one.
     async fn finish_pending(&mut self, mut finish: Box<Finish>) -> Driven {
-        while self.committing {
+        while self.committing.is_some() {
             let Some(happened) = self.inflight.next().await else { break };
             if let Happened::Committed(commits, outcome) = happened {
-                self.committing = false;
                 match outcome {
                     Ok(()) => drop(self.durable(&commits)),
                     Err(error) if error.is_transient() => return Driven::HandBack,
-                    Err(StoreError::Refused(why)) => return Driven::Refused(why),
+                    Err(StoreError::Refused(why)) => {
+                        self.refused();
+                        return Driven::Refused(why);
+                    }
                     Err(_) => return Driven::Fenced,
                 }
             }
@@ -310,8 +314,18 @@ impl Driver {
             finish.commit.rows = commit.rows;
             finish.commit.events = commit.events;
         }
-        self.outlet.flush_deltas();
         Driven::Finished(finish)
+    }
+
+    /// The commit in flight was refused.
+    fn refused(&mut self) {
+        self.committing = None;
+        self.outlet.commit_refused();
+    }
+
+    /// Drops all work. What is left: the outlet, and a commit whose outcome is open.
+    pub(crate) fn into_parts(self) -> (Outlet, Option<Arc<Commit>>) {
+        (self.outlet, self.committing)
     }
 }
 
@@ -328,9 +342,10 @@ fn join(rows: &mut agent_langgraph_codec::Rows, mut more: agent_langgraph_codec:
     rows.writes.append(&mut more.writes);
 }
 
-/// Several step commits as one of the store's.
-pub(crate) fn merged(commits: &[StepCommit], last_seq: u64) -> Commit {
-    let mut merged = Commit { last_seq, ..Commit::default() };
+/// Several step commits as one of the store's, with the events that they make true and all that came before.
+pub(crate) fn merged(commits: &[StepCommit], outlet: &mut Outlet) -> Commit {
+    let journal = outlet.begin_commit(commits);
+    let mut merged = Commit { journal, last_seq: outlet.last_seq(), ..Commit::default() };
     for commit in commits {
         join(&mut merged.rows, commit.rows.clone());
     }
@@ -341,12 +356,12 @@ pub(crate) fn merged(commits: &[StepCommit], last_seq: u64) -> Commit {
 pub(crate) async fn commit_patiently(
     shared: &Shared,
     lease: &Lease,
-    commit: Commit,
+    commit: Arc<Commit>,
 ) -> Result<(), StoreError> {
     let give_up = Instant::now() + shared.settings.commit_patience;
     let mut pause = Duration::from_millis(50);
     loop {
-        match shared.backends.store.commit(lease, commit.clone()).await {
+        match shared.backends.store.commit(lease, Commit::clone(&commit)).await {
             Err(error) if error.is_transient() && Instant::now() < give_up => {
                 warn!(event = "commit_delayed", thread_id = %lease.thread_id, %error);
                 tokio::select! {

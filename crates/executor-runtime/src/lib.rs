@@ -13,6 +13,7 @@ mod outlet;
 mod ports;
 mod relay;
 mod settings;
+mod takeover;
 mod work;
 
 pub use executor::{Backends, Executor, JobEnd, JobHandle, Slot, Submission};

@@ -16,7 +16,8 @@ use crate::driver::{Driven, Driver, merged};
 use crate::executor::{Executor, JobEnd, JobHandle, Shared, Slot, Submission};
 use crate::failure::Failed;
 use crate::leases::Signals;
-use crate::outlet::Outlet;
+use crate::outlet::{Known, Outlet, OutletParts};
+use crate::takeover;
 
 /// A job made ready to run.
 struct Prepared {
@@ -31,6 +32,8 @@ pub(crate) struct Begun {
     ready: Ready,
     effects: Vec<Effect>,
     durable: Option<StepCommit>,
+    /// Holds what the commit that is already made has made true.
+    outlet: Option<Outlet>,
 }
 
 impl Executor {
@@ -50,6 +53,9 @@ impl Executor {
             Some(Effect::Commit(commit)) => Some(commit.clone()),
             _ => None,
         });
+        // Only a thread's very first lease finds it so: its epoch and its numbers begin at 1.
+        let mut outlet = outlet(shared, &request.thread_id.as_arc(), &request.job_id.as_arc(), 1, 1);
+        let written = first.as_ref().map(|commit| merged(std::slice::from_ref(commit), &mut outlet));
         let deadline =
             request.limits.deadline_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let offered = BeginRequest {
@@ -61,7 +67,7 @@ impl Executor {
                 deadline: deadline.or(shared.settings.default_deadline),
             },
             owner: shared.settings.owner.clone(),
-            fresh: first.as_ref().map(|commit| merged(std::slice::from_ref(commit), 0)),
+            fresh: written,
         };
         let wait = shared.waiters.wait(request.job_id.as_str());
         match shared.backends.store.begin(offered).await? {
@@ -71,8 +77,9 @@ impl Executor {
             Begin::Started { lease, job, fresh: written, .. } => {
                 let begun =
                     written.then_some(()).and(fresh).zip(prepared.ok()).map(|((run, effects), prepared)| {
-                        let later = effects.into_iter().skip(1).collect();
-                        Begun { run, ready: prepared.ready, effects: later, durable: first }
+                        let effects = effects.into_iter().skip(1).collect();
+                        let (ready, outlet) = (prepared.ready, Some(outlet));
+                        Begun { run, ready, effects, durable: first, outlet }
                     });
                 self.spawn(lease, *job, begun, slot);
                 Ok(Submission::Running(JobHandle { end: wait }))
@@ -111,7 +118,13 @@ impl Executor {
         }
     }
 
-    async fn run_job(&self, lease: &Lease, job: JobRecord, begun: Option<Begun>, signals: Signals) -> Ended {
+    async fn run_job(
+        &self,
+        lease: &Lease,
+        job: JobRecord,
+        mut begun: Option<Begun>,
+        signals: Signals,
+    ) -> Ended {
         let started = Instant::now();
         let job = Arc::new(job);
         let mut ending =
@@ -130,16 +143,14 @@ impl Executor {
             resumed = begun.is_none(),
             taken_over = lease.taken_over
         );
-        let mut outlet = Outlet::new(
-            self.shared.backends.sink.clone(),
-            lease.thread_id.clone(),
-            job.job_id.clone(),
-            lease.epoch,
-            lease.next_seq,
-            self.shared.settings.file_form,
-        );
-        if lease.taken_over {
-            outlet.supersede(None, 0, 1, "");
+        let mut outlet = begun.as_mut().and_then(|begun| begun.outlet.take()).unwrap_or_else(|| {
+            outlet(&self.shared, &lease.thread_id, &job.job_id, lease.epoch, lease.next_seq)
+        });
+        if lease.taken_over
+            && let Err(error) = takeover::mark(&mut outlet, &*self.shared.backends.store, &job).await
+        {
+            warn!(event = "job_handed_back", reason = "store", %error);
+            return ending.hand_back(outlet, None).await;
         }
         let deadline = deadline_of(&job, &self.shared);
         ending.trace = Some(request.trace.clone());
@@ -153,14 +164,18 @@ impl Executor {
             Some(begun) => Ok(begun),
             None => self.resume(&job, &request).await,
         };
-        let begun = match begun {
+        let mut begun = match begun {
             Ok(begun) => begun,
             Err(Halt::Failed(failed)) => return ending.fail(failed, Some(outlet)).await,
             Err(Halt::Store(error)) => {
                 warn!(event = "job_handed_back", reason = "store", %error);
-                return ending.hand_back(outlet.last_seq()).await;
+                return ending.hand_back(outlet, None).await;
             }
         };
+        if begun.durable.is_none() {
+            let (messages, files) = begun.run.take_found();
+            outlet.knows(Known { messages, files: Arc::new(files) });
+        }
         let mut driver = Driver::new(
             self.shared.clone(),
             lease.clone(),
@@ -171,11 +186,11 @@ impl Executor {
             begun.run,
         );
         let driven = Box::pin(driver.drive(begun.effects, begun.durable)).await;
-        let outlet = driver.outlet;
+        let (outlet, open) = driver.into_parts();
         let end = match driven {
             Driven::Finished(finish) => ending.finish(*finish, outlet).await,
             Driven::Fenced => ending.fenced(),
-            Driven::HandBack => ending.hand_back(outlet.last_seq()).await,
+            Driven::HandBack => ending.hand_back(outlet, open).await,
             Driven::Refused(why) => ending.fail(Failed::execution("store.refused", &why), Some(outlet)).await,
         };
         metrics::histogram!("agent_executor_job_duration_seconds").record(started.elapsed().as_secs_f64());
@@ -189,7 +204,7 @@ impl Executor {
         let stamp = self.shared.backends.clock.stamp();
         let (run, effects) = Run::resume(prepared.setup, &snapshot.rows, prepared.input, stamp)
             .map_err(|error| Halt::Failed(Failed::execution("thread.unreadable", &error.to_string())))?;
-        Ok(Begun { run, ready: prepared.ready, effects, durable: None })
+        Ok(Begun { run, ready: prepared.ready, effects, durable: None, outlet: None })
     }
 }
 
@@ -197,6 +212,18 @@ impl Executor {
 enum Halt {
     Failed(Failed),
     Store(StoreError),
+}
+
+fn outlet(shared: &Shared, thread_id: &Arc<str>, job_id: &Arc<str>, epoch: i64, next_seq: u64) -> Outlet {
+    let parts = OutletParts {
+        sink: shared.backends.sink.clone(),
+        thread_id: thread_id.clone(),
+        job_id: job_id.clone(),
+        epoch,
+        next_seq,
+        form: shared.settings.file_form,
+    };
+    Outlet::new(parts, Known::default())
 }
 
 async fn prepare(shared: &Shared, request: &JobRequest) -> Result<Prepared, Failed> {
@@ -264,10 +291,8 @@ impl Ending {
     /// The job fails without a run, or in place of one.
     async fn fail(self, failed: Failed, outlet: Option<Outlet>) -> Ended {
         let outlet = outlet.unwrap_or_else(|| {
-            let sink = self.shared.backends.sink.clone();
-            let form = self.shared.settings.file_form;
-            let (thread, job) = (self.lease.thread_id.clone(), self.job.job_id.clone());
-            Outlet::new(sink, thread, job, self.lease.epoch, self.lease.next_seq, form)
+            let Lease { thread_id, epoch, next_seq, .. } = &self.lease;
+            self::outlet(&self.shared, thread_id, &self.job.job_id, *epoch, *next_seq)
         });
         let commit = StepCommit { events: failed.events(), ..StepCommit::default() };
         let status = if failed.kind == "Cancelled" { JobStatus::Cancelled } else { JobStatus::Failed };
@@ -299,18 +324,17 @@ impl Ending {
             result: event.body.clone(),
             outbox: outbox.clone(),
         };
-        // Numbers of the events that are told only after this commit are used by then.
-        let last_seq = outlet.last_seq() + commit.events.len() as u64;
-        let rows = merged(std::slice::from_ref(&commit), last_seq);
+        let rows = merged(std::slice::from_ref(&commit), &mut outlet);
         let finished = match self.finish_patiently(rows, terminal).await {
             Ok(finished) => finished,
-            Err(StoreError::Refused(why)) => return self.refused(why, outlet).await,
-            Err(error) if error.is_transient() => return self.hand_back(outlet.last_seq()).await,
+            Err(StoreError::Refused(why)) => {
+                outlet.commit_refused();
+                return self.refused(why, outlet).await;
+            }
+            Err(error) if error.is_transient() => return self.hand_back(outlet, None).await,
             Err(_) => return self.fenced(),
         };
-        for emission in &commit.events {
-            outlet.tell(emission);
-        }
+        outlet.commit_made();
         self.count(status, &result);
         if finished.next.is_none() {
             shared.leases.drop_lease(&self.lease);
@@ -353,14 +377,37 @@ impl Ending {
         Box::pin(self.fail(failed, Some(outlet))).await
     }
 
-    async fn hand_back(self, last_seq: u64) -> Ended {
+    /// `open`: a commit whose outcome nobody knows.
+    async fn hand_back(self, mut outlet: Outlet, open: Option<Arc<Commit>>) -> Ended {
         self.shared.leases.drop_lease(&self.lease);
-        if let Err(error) = self.shared.backends.store.release(&self.lease, last_seq).await {
+        if let Err(error) = self.settle(&mut outlet, open).await {
+            warn!(event = "events_not_journalled", %error);
+        }
+        if let Err(error) = self.shared.backends.store.release(&self.lease, outlet.last_seq()).await {
             // It runs out by itself.
             warn!(event = "lease_not_released", %error);
         }
         info!(event = "job_handed_back");
         (JobEnd::HandedBack, None)
+    }
+
+    /// Gives the journal every number that was used, so that the next holder goes on without a hole.
+    async fn settle(&self, outlet: &mut Outlet, open: Option<Arc<Commit>>) -> Result<(), StoreError> {
+        let store = &self.shared.backends.store;
+        if let Some(open) = open {
+            // Made once more: it changes nothing where it was made already.
+            store.commit(&self.lease, Commit::clone(&open)).await?;
+            outlet.commit_made();
+        }
+        if outlet.commit_open() {
+            return Ok(());
+        }
+        let journal = outlet.close();
+        if !journal.is_empty() {
+            let last_seq = outlet.last_seq();
+            store.commit(&self.lease, Commit { journal, last_seq, ..Commit::default() }).await?;
+        }
+        Ok(())
     }
 
     fn fenced(self) -> Ended {

@@ -10,6 +10,7 @@ mod headers;
 pub mod http;
 mod ids;
 mod job;
+pub mod journal;
 mod json;
 mod limits;
 mod refusal;

@@ -191,9 +191,54 @@ pub fn end(common: &Common<'_>, completed: bool) -> Bytes {
     })
 }
 
-/// `attempt_superseded`: another attempt of this step begins; text of it from `from_seq` on does not count.
-pub fn attempt_superseded(common: &Common<'_>, from_seq: u64) -> Bytes {
-    event("attempt_superseded", common, 0, |data| data.uint("from_seq", from_seq))
+/// `attempt_superseded`: what does not count any more. With `message_id`: the text of this message from `from_seq` on,
+/// since another attempt of its call begins. Without: every event from `from_seq` on, since the worker that sent them
+/// was lost before they were durable.
+pub fn attempt_superseded(common: &Common<'_>, from_seq: u64, message_id: Option<&str>) -> Bytes {
+    event("attempt_superseded", common, 0, |data| {
+        data.uint("from_seq", from_seq);
+        if let Some(message_id) = message_id {
+            data.text("message_id", message_id);
+        }
+    })
+}
+
+/// What a super-step changed of an agent's state, as the journal keeps it: see [`crate::journal`].
+#[derive(Debug)]
+pub struct StateChange<'a> {
+    /// The agent begins with the orchestrator's files and nothing else.
+    pub begins: bool,
+    /// How many messages stay at the front, and the texts of [`message_json`] that follow them.
+    pub messages: Option<(usize, Vec<&'a str>)>,
+    /// Files that are new or other.
+    pub files: Option<Files>,
+    /// Paths that are gone.
+    pub gone: Vec<&'a str>,
+    /// The whole list.
+    pub todos: Option<&'a Value>,
+}
+
+/// The journal's form of [`state_update`].
+pub fn state_change(common: &Common<'_>, change: &StateChange<'_>, form: FileForm) -> Bytes {
+    event("on_state_update", common, 512, |data| {
+        let mut object = Object::open(data.key("change"));
+        if change.begins {
+            object.raw("begins", b"true");
+        }
+        if let Some((keep, add)) = &change.messages {
+            object.uint("keep", u64::try_from(*keep).unwrap_or(u64::MAX));
+            let raw = |out: &mut Vec<u8>, text: &str| out.extend_from_slice(text.as_bytes());
+            json::array(object.key("add"), add.iter().copied(), raw);
+        }
+        if let Some(files) = &change.files {
+            files::write(object.key("files"), files, form);
+            json::array(object.key("gone"), change.gone.iter().copied(), json::string);
+        }
+        if let Some(todos) = change.todos {
+            json::value(object.key("todos"), todos);
+        }
+        object.close();
+    })
 }
 
 /// `gap`: the events `from_seq` to `to_seq` were dropped on this channel; `/threads/{id}/events` has them. It stands

@@ -56,6 +56,7 @@ impl Run {
         let mut ids = Ids::new(stamp);
         let turn = turn_of(&state, &setup.job_id);
         let mut run = Self::empty(setup);
+        run.found = (state.messages.clone(), state.files.clone());
         match turn {
             Turn::New => run.new_turn(state, input, &mut ids),
             Turn::Begun => run.go_on(rows, state, &mut ids)?,
