@@ -155,7 +155,7 @@ impl GraphState {
         Ok(Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
     }
 
-    /// What the task asked and nobody has answered.
+    /// What the task asked and nobody has answered; nothing for a task that does not wait for an answer.
     ///
     /// # Errors
     /// [`CodecError::Row`] if the row could not be read.
