@@ -51,7 +51,7 @@ impl Bench {
             "a model provider is set in the environment; the bench needs the scripted one"
         );
         let python = environment(&place::shell()?)?;
-        let worker = stack::build("worker", !self.dev)?;
+        let worker = stack::build_worker(!self.dev)?;
         up::servers(!self.dev)?;
         let measured = self.measure(&worker, &python, &driver);
         down::all()?;

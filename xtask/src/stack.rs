@@ -109,6 +109,12 @@ pub(crate) fn build(package: &str, release: bool) -> anyhow::Result<PathBuf> {
     output.lines().filter_map(of).next_back().with_context(|| format!("cargo built no binary `{package}`"))
 }
 
+/// Builds the worker, and beside it the launcher of its tool scripts.
+pub(crate) fn build_worker(release: bool) -> anyhow::Result<PathBuf> {
+    build("tool-launcher", release)?;
+    build("worker", release)
+}
+
 /// Settings of migrate-init and worker for this stack, by the names of the wire contract.
 pub(crate) fn environment() -> Vec<(&'static str, String)> {
     let mut list = vec![

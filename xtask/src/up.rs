@@ -15,7 +15,7 @@ impl Up {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let begun = stack::PARTS.iter().find(|part| stack::running(part).is_some());
         ensure!(begun.is_none(), "the stack is up already (`cargo xtask down` stops it)");
-        let worker = stack::build("worker", self.release)?;
+        let worker = stack::build_worker(self.release)?;
         servers(self.release)?;
         let ready = stack::start_worker(&worker, &[]);
         if ready.is_err() {

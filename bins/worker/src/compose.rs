@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use agent_checkpoint_store::PostgresConfig;
 use agent_checkpoint_store::postgres::{SslMode, Tls};
-use agent_config::{OpenAiApi as Api, Settings, WireFileContent};
+use agent_config::{OpenAiApi as Api, ScriptMode, Settings, WireFileContent};
 use agent_executor_core::ModelRef;
 use agent_executor_runtime::RuntimeSettings;
 use agent_model_client::{HttpClient, HttpConfig, OpenAiApi};
 use agent_stream_sink::{QueueLimits, RedisConfig, RedisSink, Replay};
+use agent_tool_host::{Confinement, ScriptHost, ScriptLimits, ScriptSettings};
 use agent_transport_nats::{Credentials, NatsSettings};
 use agent_wire::{FileForm, Limits, stream};
 use anyhow::Context;
@@ -108,6 +109,35 @@ pub(crate) fn postgres(settings: &Settings) -> anyhow::Result<PostgresConfig> {
     config.pool_wait = from.pool_wait;
     config.connect_timeout = from.connect_wait;
     Ok(config)
+}
+
+/// The host of Python scripts; `None` where the operator wants none.
+pub(crate) fn scripts(settings: &Settings) -> Option<ScriptHost> {
+    let (tools, limits) = (&settings.tools, &settings.tools.script_limits);
+    match tools.scripts {
+        ScriptMode::Off => return None,
+        ScriptMode::Sandbox => {}
+    }
+    Some(ScriptHost::new(ScriptSettings {
+        limits: ScriptLimits {
+            wall: limits.wall,
+            cpu: limits.cpu,
+            memory_bytes: limits.memory_bytes,
+            processes: limits.processes,
+            folder_bytes: limits.folder_bytes,
+            result_bytes: limits.result_bytes,
+            output_bytes: limits.output_bytes,
+        },
+        confinement: match tools.scripts_unconfined {
+            true => Confinement::AllowUnconfined,
+            false => Confinement::Required,
+        },
+        network: tools.scripts_network,
+        python: tools.scripts_python.clone(),
+        concurrent: tools.scripts_concurrency,
+        warm: tools.scripts_warm,
+        ..ScriptSettings::default()
+    }))
 }
 
 /// The runtime's own settings.

@@ -12,7 +12,7 @@ use agent_executor_runtime::{Backends, Executor, NoPublisher, RuntimeSettings, S
 use agent_model_client::ModelClient;
 use agent_stream_sink::{InProcess, InProcessLimits};
 use agent_telemetry::logs::Output;
-use agent_tool_host::ScriptsOff;
+use agent_tool_host::{ScriptsOff, ToolHost};
 use agent_wire::{JobRequest, stream};
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
@@ -58,11 +58,15 @@ async fn run(args: RunArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
         Arc::new(SqliteStore::open(&args.store).with_context(|| format!("cannot open `{path}`"))?);
     let sink = Arc::new(InProcess::new(InProcessLimits::default(), stream::gap));
     let mut view = view::View::new();
+    let tools: Arc<dyn ToolHost> = match compose::scripts(settings) {
+        Some(host) => Arc::new(host),
+        None => Arc::new(ScriptsOff),
+    };
     let backends = Backends {
         store: store.clone(),
         sink: sink.clone(),
         models: models(settings, &view)?,
-        tools: Arc::new(ScriptsOff),
+        tools,
         publisher: Arc::new(NoPublisher),
         clock: Arc::new(SystemClock),
     };

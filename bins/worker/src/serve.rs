@@ -11,7 +11,7 @@ use agent_executor_runtime::{Backends, Executor, SystemClock};
 use agent_stream_sink::StreamSink;
 use agent_telemetry::Metrics;
 use agent_telemetry::logs::Output;
-use agent_tool_host::ScriptsOff;
+use agent_tool_host::{ScriptsOff, ToolHost};
 use agent_transport_http::{Check, Checks, HttpDoor, router};
 use agent_transport_nats::{Nats, NatsPublisher};
 use anyhow::Context;
@@ -75,7 +75,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         store: store.clone(),
         sink: sink.clone(),
         models: Arc::new(compose::models(&settings)?),
-        tools: Arc::new(ScriptsOff),
+        tools: tools(&settings),
         publisher: Arc::new(NatsPublisher::new(nats.clone())),
         clock: Arc::new(SystemClock),
     };
@@ -104,6 +104,18 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         warn!(event = "drain_incomplete");
     }
     failed.map_or(Ok(()), Err)
+}
+
+/// Says at once where scripts cannot run; definitions with scripts are then refused one by one.
+fn tools(settings: &Settings) -> Arc<dyn ToolHost> {
+    let Some(host) = compose::scripts(settings).map(Arc::new) else { return Arc::new(ScriptsOff) };
+    let probed = host.clone();
+    tokio::spawn(async move {
+        if let Err(error) = probed.probe().await {
+            warn!(event = "tool_scripts_unavailable", code = error.code(), %error);
+        }
+    });
+    host
 }
 
 /// Waits for the first signal, or for the HTTP listener to break. A second signal ends the process at once.

@@ -154,6 +154,16 @@ variables! {
         TOOL_SCRIPTS: Kind::Choice(ScriptMode::WORDS), "Whether scripts in definitions run.", default("sandbox");
         TOOL_SCRIPTS_UNCONFINED: Kind::Flag, "Run scripts where the kernel cannot enforce the sandbox; warned about at each start.", default("false");
         TOOL_SCRIPTS_PYTHON: Kind::Path, "Interpreter for scripts; unset: `python3` on PATH.";
+        TOOL_SCRIPTS_NETWORK: Kind::Flag, "Scripts may use the network (IPv4 and IPv6), the worker's own servers included.", default("false");
+        TOOL_SCRIPTS_CONCURRENCY: Kind::Count(1, 1_000), "Calls of scripts at once; more wait.", default("16");
+        TOOL_SCRIPTS_WARM: Kind::Count(0, 64), "Interpreters kept ready for each of the four definitions used last.", default("1");
+        TOOL_SCRIPT_WALL_SECONDS: Kind::Seconds(1, 86_400), "Longest time of a call.", default("30");
+        TOOL_SCRIPT_CPU_SECONDS: Kind::Seconds(1, 86_400), "Most CPU time of a call, all its processes together.", default("10");
+        TOOL_SCRIPT_MEMORY_BYTES: Kind::Count(67_108_864, 1_099_511_627_776), "Most memory of a call, all its processes together.", default("536870912");
+        TOOL_SCRIPT_PROCESSES: Kind::Count(1, 1_000), "Most processes of a call at once, the interpreter included; four times as many threads.", default("16");
+        TOOL_SCRIPT_FOLDER_BYTES: Kind::Count(4_096, 1_099_511_627_776), "Most that a call's working folder may take, however many files.", default("67108864");
+        TOOL_SCRIPT_RESULT_BYTES: Kind::Count(1_024, 67_108_864), "Largest result of a call.", default("1048576");
+        TOOL_SCRIPT_OUTPUT_BYTES: Kind::Count(0, 1_048_576), "Kept of each of a call's stdout and stderr.", default("65536");
         TOOLS_WITHOUT: Kind::List, "Built-in tools that no agent is offered.";
     }
     "Stream" "Live events on the channel, the list for late readers, and what waits for them." {

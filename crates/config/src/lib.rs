@@ -25,6 +25,6 @@ pub use problem::{ConfigError, Problem, Warning};
 pub use reader::Shown;
 pub use settings::{
     ApiToken, Dependency, DragonflySettings, HttpSettings, LogFormat, LogSettings, ModelSettings,
-    NatsSettings, OpenAiApi, PostgresSettings, Purpose, RetentionSettings, ScriptMode, Settings, SslMode,
-    StreamSettings, ToolSettings, WireFileContent, WorkerSettings,
+    NatsSettings, OpenAiApi, PostgresSettings, Purpose, RetentionSettings, ScriptLimitSettings, ScriptMode,
+    Settings, SslMode, StreamSettings, ToolSettings, WireFileContent, WorkerSettings,
 };

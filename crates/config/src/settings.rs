@@ -18,7 +18,7 @@ pub use self::{
     nats::NatsSettings,
     postgres::{PostgresSettings, SslMode},
     rest::{LogFormat, LogSettings, RetentionSettings, StreamSettings, WireFileContent},
-    tools::{ScriptMode, ToolSettings},
+    tools::{ScriptLimitSettings, ScriptMode, ToolSettings},
     worker::WorkerSettings,
 };
 use crate::{Address, ConfigError, Environment, Shown, Source, Warning, reader::Reader};

@@ -109,6 +109,11 @@ metrics! {
             Label::closed("status", &["success", "error"])
         ];
         "Tool calls; tools that a definition brings are counted as `custom`."
+    TOOL_SCRIPT_RUNS = Counter "tool_script_runs_total"
+        [Label::closed("outcome", &[
+            "reply", "wall", "cpu", "memory", "processes", "folder", "result", "died", "not_started", "lost",
+        ])];
+        "Calls of a definition's scripts, by what ended them."
     REDIS_PUBLISH = Counter "redis_publish_total" [Label::closed("event_type", EVENT_TYPES)]
         as ["deepagents_runtime_redis_publish_total"];
         "Stream events published."

@@ -1,7 +1,7 @@
 //! What the scripted model answers. Only a marker in the system prompt and the number of assistant turns in the
 //! request decide, so a job gives the same transcript on every engine: `[[fake:hello]]` one text; `tools` five
 //! file tools, one a turn, then text; `orch` three `task` calls one after another, `orchpar` in one turn; `sub`
-//! what their sub-agents do. Settings stand in the marker: `[[fake:hello tokens=50 delay_ms=20]]`.
+//! what their sub-agents do; `scripts` calls the tools `word_stats`, `save_note` and `failing` of the definition. Settings stand in the marker: `[[fake:hello tokens=50 delay_ms=20]]`.
 
 use std::time::Duration;
 
@@ -82,9 +82,21 @@ fn calls(marker: &str, user: &str, turn: usize) -> Vec<(&'static str, Value)> {
         "sub" => notes(&format!("/part{}.md", part(user)), "# part\nalpha line\nbeta line\n", false),
         "orch" => (1..=3).map(|k| vec![task(k)]).collect(),
         "orchpar" => vec![(1..=3).map(task).collect()],
+        "scripts" => scripts(),
         _ => Vec::new(),
     };
     if turn < turns.len() { turns.swap_remove(turn) } else { Vec::new() }
+}
+
+/// Two tools of the definition at once, then one that fails.
+fn scripts() -> Vec<Vec<(&'static str, Value)>> {
+    vec![
+        vec![
+            ("word_stats", json!({"text": "to be or not to be", "top": "1"})),
+            ("save_note", json!({"path": "/note.md", "text": "kept"})),
+        ],
+        vec![("failing", json!({}))],
+    ]
 }
 
 fn notes(file: &str, content: &str, summary: bool) -> Vec<Vec<(&'static str, Value)>> {

@@ -20,6 +20,12 @@ pub enum ToolHostError {
         /// Name of the tool.
         name: String,
     },
+    /// Scripts cannot be run here as they must be.
+    #[error("tool scripts cannot run here: {reason}")]
+    NoSandbox {
+        /// What is missing, and what an operator can do about it.
+        reason: String,
+    },
     /// The script does not give a tool of its name.
     #[error("`tool_definitions[{index}]` (`{name}`): {reason}")]
     Unusable {
@@ -37,6 +43,7 @@ impl ToolHostError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::ScriptsOff { .. } => "tools.scripts_off",
+            Self::NoSandbox { .. } => "tools.no_sandbox",
             Self::Unusable { .. } => "tools.unusable",
         }
     }

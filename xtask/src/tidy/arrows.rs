@@ -27,6 +27,21 @@ const SERVERS: &[&str] =
 const NOT_PURE: &[&str] =
     &["tokio", "reqwest", "axum", "hyper", "rand", "async-nats", "tokio-postgres", "fred"];
 
+/// It stands between a script and the worker, so it is single-threaded and knows as little as can be.
+const LAUNCHER: &[&str] = &[
+    "tokio",
+    "reqwest",
+    "axum",
+    "hyper",
+    "async-nats",
+    "tokio-postgres",
+    "fred",
+    "rusqlite",
+    "tracing",
+    "agent-executor-core",
+    "agent-tool-host",
+];
+
 const LAYERS: &[Layer] = &[
     Layer { package: "agent-langgraph-codec", row: CORE, sideways: &[], never: NOT_PURE },
     Layer {
@@ -77,6 +92,7 @@ const LAYERS: &[Layer] = &[
         never: &["tokio-postgres", "async-nats", "fred"],
     },
     Layer { package: "worker", row: BIN, sideways: &[], never: &[] },
+    Layer { package: "tool-launcher", row: BIN, sideways: &[], never: LAUNCHER },
     Layer { package: "migrate-init", row: BIN, sideways: &[], never: &["async-nats", "axum", "fred"] },
     Layer { package: "agent-testkit", row: DEV, sideways: &[], never: &[] },
     Layer {

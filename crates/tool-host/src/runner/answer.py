@@ -10,6 +10,8 @@ class Failure(Exception):
 
 def plain(value):
     """The value as JSON knows it, where it is one of ours."""
+    if hasattr(value, "model_dump") and not isinstance(value, (type, BaseModel)):
+        return value.model_dump()
     if isinstance(value, (BaseModel, BaseMessage)):
         return {key: plain(item) for key, item in vars(value).items()} | (
             {"type": value.type} if isinstance(value, BaseMessage) else {})
@@ -17,7 +19,7 @@ def plain(value):
         return value.value
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(item) for item in value]
     return value
 
@@ -33,15 +35,23 @@ def content_of(value):
         return str(value)
 
 
+def is_message(value):
+    return isinstance(value, kinds(ToolMessage, "langchain_core.messages"))
+
+
+def is_command(value):
+    return isinstance(value, kinds(Command, "langgraph.types"))
+
+
 def answer_of(found, value, call_id):
-    if found.response_format == "content_and_artifact":
+    if found.response_format == "content_and_artifact" and not is_message(value) and not is_command(value):
         if not (isinstance(value, tuple) and len(value) == 2):
             raise Failure("ValueError: a tool with response_format 'content_and_artifact' must return a pair")
         value = value[0]
-    if isinstance(value, ToolMessage):
+    if is_message(value):
         return from_message(value)
     parts = value if isinstance(value, list) else [value]
-    if any(isinstance(part, (Command, ToolMessage)) for part in parts):
+    if any(is_command(part) or is_message(part) for part in parts):
         return from_commands(found, parts, call_id)
     return {"content": content_of(value), "status": "success", "files": {}, "values": {}}
 
@@ -54,10 +64,10 @@ def from_message(message):
 def from_commands(found, parts, call_id):
     answers, files, values, others = [], {}, {}, []
     for part in parts:
-        if isinstance(part, ToolMessage):
+        if is_message(part):
             answers.append(part)
             continue
-        if not isinstance(part, Command):
+        if not is_command(part):
             raise Failure(f"ValueError: a list of commands must not hold a {type(part).__name__}")
         update = dict(part.update or {})
         messages = update.pop("messages", None) or []
@@ -65,7 +75,7 @@ def from_commands(found, parts, call_id):
             if isinstance(message, dict) and message.get("type", message.get("role")) == "tool":
                 known = {key: item for key, item in message.items() if key not in ("type", "role")}
                 message = ToolMessage(**known)
-            mine = isinstance(message, ToolMessage) and message.tool_call_id == call_id
+            mine = is_message(message) and message.tool_call_id == call_id
             (answers if mine else others).append(message)
         files |= {str(path): file_of(path, record) for path, record in (update.pop("files", None) or {}).items()}
         values |= {str(key): plain(item) for key, item in update.items()}

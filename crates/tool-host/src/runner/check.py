@@ -60,6 +60,8 @@ def converted(kind, value, where, problems):
         return value
     if issubclass(origin, enum.Enum):
         return origin(literal([member.value for member in origin], value))
+    if is_foreign(origin):
+        return self_checked(origin, value, where, problems)
     if issubclass(origin, BaseModel) or typing.is_typeddict(origin):
         return structure(origin, value, where, problems)
     if issubclass(origin, dict):
@@ -170,6 +172,23 @@ def structure(kind, value, where, problems):
     made = kind.__new__(kind)
     made.__dict__.update(checked)
     return made
+
+
+def self_checked(model, value, where, problems):
+    try:
+        return model.model_validate(value)
+    except ValueError as error:
+        problems += problems_of(error, where)
+        return None
+
+
+def problems_of(error, where=""):
+    """What pydantic complains about, in our form."""
+    found = []
+    for one in error.errors():
+        place = ".".join(([where] if where else []) + [str(part) for part in one["loc"]])
+        found.append((place, one["msg"]))
+    return found
 
 
 def mapping(parts, value, where, problems):

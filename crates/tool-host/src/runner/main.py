@@ -8,14 +8,14 @@ TOOLS = []
 
 
 def receive(channel):
-    parts, size, name = [], None, b""
-    while size is None or sum(map(len, parts)) < size:
+    message, size, name = bytearray(), None, b""
+    while size is None or len(message) < size:
         packet = os.read(channel, HEAD.size + PIECE)
         if not packet:
             os._exit(0)
         name, size, _ = HEAD.unpack_from(packet)
-        parts.append(packet[HEAD.size:])
-    return name, json.loads(b"".join(parts))
+        message += packet[HEAD.size:]
+    return name, json.loads(message)
 
 
 def send(channel, name, reply):
@@ -28,28 +28,15 @@ def send(channel, name, reply):
 
 def named(script_name, namespace):
     """The tool of that name, whatever other tools the script holds."""
-    found = [value for value in namespace.values() if isinstance(value, BaseTool)]
+    known = kinds(BaseTool, "langchain_core.tools")
+    found = [value for value in namespace.values() if isinstance(value, known)]
     for one in found:
         if one.name == script_name:
             return one
-    if isinstance(namespace.get(script_name), BaseTool):
+    if isinstance(namespace.get(script_name), known):
         return namespace[script_name]
     others = ", ".join(sorted({repr(one.name) for one in found})) or "none"
     raise Failure(f"the script defines no tool called `{script_name}`; its tools: {others}")
-
-
-def needs_of(found):
-    """Fields of the state that the tool is given; `*` is all of it."""
-    marks = [field.injected for field in fields_of_tool(found).values()]
-    return sorted({getattr(mark, "field", None) or "*" for mark in marks if is_state(mark)})
-
-
-def is_state(mark):
-    return isinstance(mark, InjectedState) or isinstance(mark, type) and issubclass(mark, InjectedState)
-
-
-def is_call_id(mark):
-    return isinstance(mark, InjectedToolCallId) or isinstance(mark, type) and issubclass(mark, InjectedToolCallId)
 
 
 def load(scripts):
@@ -62,8 +49,7 @@ def load(scripts):
             exec(code, module.__dict__)
             found = named(script["name"], module.__dict__)
             TOOLS.append(found)
-            described.append({"description": found.description, "parameters": parameters_of(found),
-                              "needs": needs_of(found)})
+            described.append(described_by_langchain(found) if is_langchains(found) else described_by_us(found))
         except Failure as failure:
             return {"failed": index, "reason": str(failure)}
         except BaseException as error:
@@ -85,36 +71,56 @@ def told(error):
     return f"{type(error).__name__}{': ' + text if text else ''}{place}"
 
 
-def inject(fields, args, request):
-    state = dict(request["state"])
-    state["messages"] = [Message(message) for message in state.get("messages") or []]
+def described_by_us(found):
+    marks = [field.injected for field in fields_of_tool(found).values()]
+    return {"description": found.description, "parameters": parameters_of(found), "needs": needs_of(marks)}
+
+
+def injected_by_us(found, fields, args, request):
     for name, field in fields.items():
-        if is_call_id(field.injected):
-            args[name] = request["call_id"]
-        elif is_state(field.injected):
-            wanted = getattr(field.injected, "field", None)
-            empty = {} if wanted == "files" else None
-            args[name] = state if wanted is None else state.get(wanted, empty)
-        elif field.injected is not None and not field.required:
-            args[name] = field.fallback()
+        if field.injected is not None:
+            given, value = injection(field.injected, request)
+            if given:
+                args[name] = value
+            elif not field.required:
+                args[name] = field.fallback()
+    for name, annotation in hints_of(found._function()).items():
+        if is_config(annotation):
+            args[name] = config_of(request)
     return args
+
+
+def called_by_us(found, request):
+    fields, problems = fields_of_tool(found), []
+    if is_foreign(found.args_schema):
+        own = {name: field for name, field in fields.items() if field.injected is None}
+        checked = self_checked(found.args_schema, request["args"], "", problems)
+        args = {name: getattr(checked, name, None) for name in own}
+    else:
+        args = check_fields(fields, request["args"], "", problems)
+    if isinstance(found.args_schema, dict):
+        args = dict(request["args"])
+    if problems:
+        raise Invalid(problems)
+    return run_function(found._function(), injected_by_us(found, fields, args, request))
+
+
+class Invalid(Exception):
+    """Arguments that do not fit, with places and texts."""
 
 
 def call(request):
     found = TOOLS[request["tool"]]
-    fields, problems = fields_of_tool(found), []
-    args = check_fields(fields, request["args"], "", problems)
-    if isinstance(found.args_schema, dict):
-        args = dict(request["args"])
-    if problems:
-        listed = "\n".join(f"{where}: {what}" for where, what in problems)
+    os.environ["IDEMPOTENCY_KEY"] = request["idempotency_key"]
+    try:
+        called = called_by_langchain if is_langchains(found) else called_by_us
+        answer = answer_of(found, called(found, request), request["call_id"])
+        json.dumps([answer["files"], answer["values"]], allow_nan=False)
+        return answer
+    except Invalid as invalid:
+        listed = "\n".join(f"{where}: {what}" for where, what in invalid.args[0])
         return failed(f"Error invoking tool '{found.name}' with kwargs {request['args']!r} with error:\n {listed}\n"
                       " Please fix the error and try again.")
-    try:
-        result = run_function(found._function(), inject(fields, args, request))
-        answer = answer_of(found, result, request["call_id"])
-        json.dumps([answer["files"], answer["values"]])
-        return answer
     except ToolException as error:
         return failed(handled(found.handle_tool_error, error))
     except Failure as failure:
@@ -137,6 +143,7 @@ def failed(text):
 
 def main(channel):
     me = os.getpid()
+    os.set_inheritable(channel, False)
     os.closerange(3, channel)
     os.closerange(channel + 1, 4096)
     stand_in()

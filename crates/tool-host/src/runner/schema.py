@@ -12,16 +12,28 @@ def hints_of(function):
 
 def injected_as(annotation):
     """The marker of an injected argument, or None."""
-    for mark in getattr(annotation, "__metadata__", (annotation,)):
-        if isinstance(mark, InjectedToolArg) or isinstance(mark, type) and issubclass(mark, InjectedToolArg):
+    known = kinds(InjectedToolArg, "langchain_core.tools") + kinds(ToolRuntime, "langgraph.prebuilt")
+    kind = typing.get_origin(annotation) or annotation
+    for mark in getattr(annotation, "__metadata__", (kind,)):
+        if isinstance(mark, known) or isinstance(mark, type) and issubclass(mark, known):
             return mark
     return None
 
 
-def is_runtime(name, annotation):
-    """Arguments that LangChain fills by itself and that we leave empty."""
-    return name in ("run_manager", "callbacks", "config") and annotation is inspect.Parameter.empty or getattr(
-        annotation, "__name__", "") in ("RunnableConfig", "CallbackManagerForToolRun")
+def is_config(annotation):
+    return getattr(annotation, "__name__", "") == "RunnableConfig"
+
+
+def is_hidden(name, annotation):
+    """Arguments that LangChain fills by itself."""
+    untyped = annotation is inspect.Parameter.empty
+    return name in ("run_manager", "callbacks") or untyped and name in ("self", "config") or is_config(
+        annotation) or getattr(annotation, "__name__", "") == "CallbackManagerForToolRun"
+
+
+def is_foreign(kind):
+    """A model of the real pydantic, which describes and checks itself."""
+    return isinstance(kind, type) and hasattr(kind, "model_json_schema")
 
 
 class Argument:
@@ -66,7 +78,7 @@ def fields_of_function(function, described=None):
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         annotation = hints.get(name, parameter.annotation)
-        if is_runtime(name, annotation):
+        if is_hidden(name, annotation):
             continue
         kind = typing.Any if annotation is inspect.Parameter.empty else annotation
         default = MISSING if parameter.default is inspect.Parameter.empty else parameter.default
@@ -76,6 +88,10 @@ def fields_of_function(function, described=None):
 
 def fields_of_model(model):
     found = {}
+    if is_foreign(model):
+        for name, info in model.model_fields.items():
+            found[name] = Argument(typing.Any, MISSING if info.is_required() else info.get_default(call_default_factory=True))
+        return found
     for name, kind in typing.get_type_hints(model, include_extras=True).items():
         if not name.startswith("_") and typing.get_origin(kind) is not typing.ClassVar:
             found[name] = Argument(kind, getattr(model, name, MISSING))
@@ -87,7 +103,7 @@ def fields_of_tool(found):
     function = found._function()
     described = parsed_docstring(function)[1] if found.parse_docstring else {}
     own = fields_of_function(function, described)
-    if isinstance(found.args_schema, type) and issubclass(found.args_schema, BaseModel):
+    if isinstance(found.args_schema, type) and (issubclass(found.args_schema, BaseModel) or is_foreign(found.args_schema)):
         injected = {name: field for name, field in own.items() if field.injected}
         return fields_of_model(found.args_schema) | injected
     return own
@@ -113,7 +129,28 @@ def parameters_of(found):
     """`parameters` of the tool as it is offered to a model."""
     if isinstance(found.args_schema, dict):
         return found.args_schema
+    if is_foreign(found.args_schema):
+        told = without_titles(found.args_schema.model_json_schema())
+        return {key: part for key, part in told.items() if key != "description"}
     return object_schema({name: field for name, field in fields_of_tool(found).items() if field.injected is None})
+
+
+def without_titles(schema):
+    """As LangChain sends it: no titles, references replaced by what they name."""
+    defined = schema.get("$defs", {})
+
+    def walked(part, named):
+        if isinstance(part, list):
+            return [walked(item, False) for item in part]
+        if not isinstance(part, dict):
+            return part
+        if "$ref" in part:
+            rest = {key: item for key, item in part.items() if key != "$ref"}
+            return walked(defined.get(part["$ref"].rpartition("/")[2], {}) | rest, False)
+        kept = {key: item for key, item in part.items() if key != "$defs" and (named or key != "title" or not isinstance(item, str))}
+        return {key: walked(item, key == "properties" and not named) for key, item in kept.items()}
+
+    return walked(schema, False)
 
 
 def object_schema(fields):
@@ -159,6 +196,8 @@ def literal_schema(values):
 
 
 def class_schema(origin, parts):
+    if is_foreign(origin):
+        return without_titles(origin.model_json_schema())
     if issubclass(origin, BaseModel):
         found = object_schema(fields_of_model(origin))
         return {"description": inspect.cleandoc(origin.__doc__)} | found if origin.__doc__ else found

@@ -1,5 +1,6 @@
 # What scripts import from LangChain and LangGraph, for interpreters that lack them.
 import enum
+import importlib.util
 import inspect
 import json
 import os
@@ -30,14 +31,22 @@ class ToolException(Exception):
     """A failure that a tool reports on purpose."""
 
 
-class Message(dict):
-    """A message as a plain dict whose members can be read as attributes, too."""
+class InjectedStore(InjectedToolArg):
+    """Marks the argument that would get a store; there is none here."""
 
-    def __getattr__(self, name):
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(name) from None
+
+class RunnableConfig(dict):
+    """Annotation of the argument that gets the run's configuration."""
+
+
+class ToolRuntime(InjectedToolArg):
+    """Annotation of the argument that gets everything about the call, and its value."""
+
+    def __init__(self, **members):
+        self.__dict__.update(members)
+
+    def __class_getitem__(cls, _):
+        return cls
 
 
 class BaseMessage:
@@ -62,6 +71,9 @@ class HumanMessage(BaseMessage):
 
 class AIMessage(BaseMessage):
     type = "ai"
+
+    def __init__(self, content="", **fields):
+        super().__init__(content, **{"tool_calls": [], "invalid_tool_calls": [], "usage_metadata": None} | fields)
 
 
 class SystemMessage(BaseMessage):
@@ -221,25 +233,72 @@ MODULES = {
         "BaseMessage": BaseMessage, "HumanMessage": HumanMessage, "AIMessage": AIMessage,
         "SystemMessage": SystemMessage, "ToolMessage": ToolMessage,
     },
+    "langchain_core.runnables": {"RunnableConfig": RunnableConfig},
     "langgraph": {},
-    "langgraph.prebuilt": {"InjectedState": InjectedState},
+    "langgraph.prebuilt": {"InjectedState": InjectedState, "InjectedStore": InjectedStore, "ToolRuntime": ToolRuntime},
     "langgraph.types": {"Command": Command},
     "pydantic": {"BaseModel": BaseModel, "Field": Field},
 }
-# Older paths of the same things.
+# Other paths of the same things.
 MODULES["langchain_core.tools.base"] = MODULES["langchain_core.tools"]
 MODULES["langchain"] = {}
 MODULES["langchain.tools"] = MODULES["langchain_core.tools"] | MODULES["langgraph.prebuilt"]
 MODULES["langgraph.prebuilt.tool_node"] = MODULES["langgraph.prebuilt"]
+HOMES = {name: module for module, members in reversed(MODULES.items()) for name in members}
 
 
 def stand_in():
-    """Registers our modules. The interpreter runs without site packages, so there are no others."""
+    """Registers our modules where the interpreter lacks them."""
     for name, members in MODULES.items():
+        if installed(name):
+            continue
         module = types.ModuleType(name)
-        module.__path__ = []
-        module.__dict__.update(members)
+        module.__path__, module.__all__, module.__stand_in__ = [], list(members), True
+        # Looked up late: what stands beside LangChain's own classes must import them, which takes time.
+        module.__getattr__ = lambda wanted, module=module, members=members: supplied(module, members, wanted)
         sys.modules[name] = module
         parent, _, child = name.rpartition(".")
         if parent:
             setattr(sys.modules[parent], child, module)
+
+
+def installed(name):
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def supplied(module, members, wanted):
+    if wanted not in members:
+        raise AttributeError(f"module {module.__name__!r} has no attribute {wanted!r}")
+    found = members[wanted]
+    if getattr(sys.modules.get("langchain_core"), "__stand_in__", False) is False and wanted != "BaseModel":
+        found = beside_langchain(wanted, found)
+    module.__dict__[wanted] = found
+    return found
+
+
+def beside_langchain(wanted, ours):
+    """LangChain's own object where it has one, else ours as LangChain knows such a thing."""
+    home = importlib.import_module(HOMES[wanted])
+    if not getattr(home, "__stand_in__", False):
+        return getattr(home, wanted)
+    if wanted not in BESIDE:
+        from langchain_core.messages.tool import ToolOutputMixin
+        from langchain_core.tools.base import InjectedToolArg as Theirs, _DirectlyInjectedToolArg as Directly
+
+        theirs = {"Command": ToolOutputMixin, "ToolRuntime": Directly}.get(wanted, Theirs)
+        BESIDE[wanted] = type(wanted, (ours, theirs), {})
+    return BESIDE[wanted]
+
+
+BESIDE = {}
+
+
+def kinds(ours, module):
+    """Our class and the one in whose place it stands, if that is loaded: for `isinstance`."""
+    loaded = sys.modules.get(module)
+    if loaded is None or getattr(loaded, "__stand_in__", False):
+        return (ours,)
+    return ours, getattr(loaded, ours.__name__, ours)

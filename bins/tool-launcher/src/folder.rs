@@ -1,0 +1,66 @@
+//! The private working folder: what it takes, and its removal.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// Least that an entry counts for, so that empty files have an end, too.
+const ENTRY: u64 = 4096;
+/// Folders below folders that are looked into; deeper ones count as over the limit.
+const MAX_DEPTH: usize = 64;
+
+pub(crate) fn make(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)
+}
+
+/// Bytes that the folder takes, and files that were deleted while open. Stops counting above `limit`.
+pub(crate) fn taken(path: &Path, pids: &[i32], limit: u64) -> u64 {
+    let mut sum = deleted(pids);
+    let mut waiting = vec![(path.to_owned(), 0)];
+    while let Some((folder, depth)) = waiting.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            let Ok(found) = entry.metadata() else { continue };
+            sum += ENTRY.max(found.len()).max(found.blocks() * 512);
+            if found.is_dir() {
+                waiting.push((entry.path(), depth + 1));
+            }
+            if sum > limit || depth > MAX_DEPTH {
+                return u64::MAX;
+            }
+        }
+    }
+    sum
+}
+
+fn deleted(pids: &[i32]) -> u64 {
+    let folders = pids.iter().filter_map(|pid| fs::read_dir(format!("/proc/{pid}/fd")).ok());
+    let open = folders.flatten().flatten().filter_map(|entry| fs::metadata(entry.path()).ok());
+    open.filter(|found| found.is_file() && found.nlink() == 0).map(|found| found.blocks() * 512).sum()
+}
+
+/// Removes the folder however deep it is: what lies deeper is first moved up, so paths stay short.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    let mut waiting: Vec<PathBuf> = vec![path.to_owned()];
+    let mut folders = Vec::new();
+    let mut count = 0_u64;
+    while let Some(folder) = waiting.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                drop(fs::remove_file(entry.path()));
+                continue;
+            }
+            count += 1;
+            let up = path.join(format!(".removing-{count}"));
+            let moved = if folder == path { false } else { fs::rename(entry.path(), &up).is_ok() };
+            waiting.push(if moved { up } else { entry.path() });
+        }
+        folders.push(folder);
+    }
+    for folder in folders.iter().rev() {
+        drop(fs::remove_dir(folder));
+    }
+    fs::remove_dir_all(path).or_else(|error| if path.exists() { Err(error) } else { Ok(()) })
+}

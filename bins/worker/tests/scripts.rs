@@ -1,0 +1,172 @@
+//! Jobs whose definitions bring Python tools along, over the worker as a process: over HTTP on real servers, and on the
+//! embedded store.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "helpers of tests stand outside of the test functions"
+)]
+
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+
+use agent_testkit::FakeModel;
+use common::{Plan, http, job};
+use serde_json::{Value, json};
+
+/// Puts the launcher beside the worker where only this package was built.
+fn build_launcher() {
+    let worker = Path::new(env!("CARGO_BIN_EXE_worker"));
+    if !worker.with_file_name("tool-launcher").is_file() {
+        let built = Command::new(env!("CARGO")).args(["build", "--quiet", "-p", "tool-launcher"]).status();
+        assert!(built.unwrap().success());
+    }
+}
+
+/// `None`, said, where there is no Python. A kernel without the walls fails these tests: that is what they are for.
+fn path() -> Option<String> {
+    let python = Command::new("python3").arg("--version").output();
+    if !python.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: there is no python3");
+        return None;
+    }
+    build_launcher();
+    std::env::var("PATH").ok()
+}
+
+const HEAD: &str = "
+from typing import Annotated
+from langchain_core.messages import ToolMessage
+from langchain_core.tools import InjectedToolCallId, tool
+from langgraph.prebuilt import InjectedState
+from langgraph.types import Command
+";
+const WORD_STATS: &str = "
+@tool
+def word_stats(text: str, top: int = 2) -> dict:
+    'Count the words of a text.'
+    words = text.lower().split()
+    ranked = sorted(set(words), key=lambda w: (-words.count(w), w))
+    return {'words': len(words), 'top': [[w, words.count(w)] for w in ranked[:top]]}
+";
+const SAVE_NOTE: &str = "
+@tool
+def save_note(path: str, text: str, files: Annotated[dict, InjectedState('files')],
+              call: Annotated[str, InjectedToolCallId]) -> Command:
+    'Keep a text in a file.'
+    answer = ToolMessage(f'{len(files)} files before', tool_call_id=call)
+    return Command(update={'files': {path: text, '/old.md': None}, 'messages': [answer]})
+";
+const FAILING: &str = "
+import os
+
+@tool
+def failing():
+    'Fail.'
+    raise RuntimeError('boom ' + os.environ.get('OPENAI_API_KEY', 'without a key'))
+";
+
+fn scripted(job_id: &str, scripts: &[(&str, &str)]) -> Value {
+    let mut job = job(job_id, "scripts tokens=3");
+    let tools = scripts
+        .iter()
+        .map(|(name, source)| json!({"name": name, "runtime": {"script": format!("{HEAD}{source}")}}));
+    job["agent_definition"]["tool_definitions"] = tools.collect();
+    let names = scripts.iter().map(|(name, _)| json!(name));
+    job["agent_definition"]["nodes"][0]["config"]["tools"] = names.collect();
+    job["input_payload"]["files"] = json!({"/old.md": {"content": ["old"]}});
+    job
+}
+
+const SCRIPTS: [(&str, &str); 3] =
+    [("word_stats", WORD_STATS), ("save_note", SAVE_NOTE), ("failing", FAILING)];
+
+/// What the model was told by the definition's tools, in order, from its last request.
+fn told(model: &FakeModel) -> Vec<String> {
+    let last = model.bodies().pop().unwrap();
+    let messages = last["messages"].as_array().unwrap().iter();
+    let of_tools = messages.filter(|message| message["role"] == "tool");
+    of_tools.map(|message| message["content"].as_str().unwrap().to_owned()).collect()
+}
+
+fn check_told(model: &FakeModel) {
+    let expected = [
+        r#"{"words": 6, "top": [["be", 2]]}"#,
+        "1 files before",
+        "Error: RuntimeError: boom without a key (line 13 of the script)",
+    ];
+    assert_eq!(told(model), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jobs_scripts_run_confined_and_change_its_files() {
+    let Some(path) = path() else { return };
+    let Some(stack) = Plan::default().env("PATH", path).start().await else { return };
+    let (status, body) =
+        http(stack.port, "POST", "/", &scripted("scripts-1", &SCRIPTS).to_string()).await.unwrap();
+    assert_eq!(status, 200, "{body}");
+    let event: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(event["data"]["result"]["status"], "completed", "{event}");
+    let files = event["data"]["result"]["files"].as_object().unwrap();
+    assert_eq!(files.keys().collect::<Vec<_>>(), ["/note.md"], "one written, one deleted");
+    assert_eq!(files["/note.md"]["content"], json!(["kept"]));
+    check_told(&stack.model);
+    let offered = &stack.model.bodies()[0]["tools"];
+    let stats =
+        offered.as_array().unwrap().iter().find(|tool| tool["function"]["name"] == "word_stats").unwrap();
+    let parameters = json!({"properties": {"text": {"type": "string"}, "top": {"default": 2, "type": "integer"}},
+        "required": ["text"], "type": "object"});
+    assert_eq!(stats["function"]["parameters"], parameters);
+    assert_eq!(stats["function"]["description"], "Count the words of a text.");
+    let replies = stack.metric(r#"agent_executor_tool_script_runs_total{outcome="reply"}"#).await;
+    assert_eq!(replies, Some(3.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_that_cannot_be_offered_fails_the_job_before_it_begins() {
+    let Some(path) = path() else { return };
+    let Some(stack) = Plan::default().env("PATH", path).start().await else { return };
+    for (job_id, source, reason) in [
+        ("broken-1", "def word_stats(:", "SyntaxError"),
+        ("broken-2", SAVE_NOTE, "no tool called `word_stats`; its tools: 'save_note'"),
+    ] {
+        let job = scripted(job_id, &[("word_stats", source)]).to_string();
+        let (_, body) = http(stack.port, "POST", "/", &job).await.unwrap();
+        assert!(body.contains("Graph building failed: `tool_definitions[0]` (`word_stats`)"), "{body}");
+        assert!(body.contains(reason), "{body}");
+        let failed = stack.metric(r#"agent_executor_jobs_failed_total{code="tools.unusable"}"#).await;
+        assert!(failed >= Some(1.0), "{failed:?}");
+    }
+    assert_eq!(stack.model.requests(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_who_wants_no_scripts_gets_none() {
+    let Some(stack) = Plan::default().env("TOOL_SCRIPTS", "off").start().await else { return };
+    let job = scripted("off-1", &SCRIPTS).to_string();
+    let (_, body) = http(stack.port, "POST", "/", &job).await.unwrap();
+    assert!(body.contains("TOOL_SCRIPTS=off"), "{body}");
+    assert_eq!(stack.model.requests(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_run_on_the_embedded_store_too() {
+    let Some(path) = path() else { return };
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scripts-embedded");
+    std::fs::remove_dir_all(&folder).ok();
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("agent.json");
+    std::fs::write(&file, scripted("unused", &SCRIPTS)["agent_definition"].to_string()).unwrap();
+    let model = FakeModel::start().await.unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_worker"));
+    command.current_dir(&folder).env_clear().env("PATH", path).env("OPENAI_BASE_URL", model.base_url());
+    command.env("OPENAI_API_KEY", "sk-canary-of-this-test").arg("run").arg(&file).args(["--input", "Go."]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{errors}");
+    assert_eq!(told(&model)[1], "0 files before");
+    assert_eq!(told(&model)[0], r#"{"words": 6, "top": [["be", 2]]}"#);
+}
