@@ -1,5 +1,4 @@
 # From what a tool returned to what the machine is told.
-import datetime
 
 BLOCKS = {"text", "image_url", "image", "json", "search_result", "custom_tool_call_output", "document", "file"}
 

@@ -1,5 +1,9 @@
 # Arguments checked and converted as pydantic's lax mode does, with its texts.
+import collections.abc
+import datetime
+import decimal
 import re
+import uuid
 
 INTEGER = re.compile(r"[+-]?\d+(_\d+)*(\.0+)?\Z", re.ASCII)
 WORDS = {"true": True, "yes": True, "on": True, "t": True, "y": True, "1": True,
@@ -9,7 +13,22 @@ BOUNDS = {
     "ge": (lambda value, bound: value >= bound, "Input should be greater than or equal to {}"),
     "lt": (lambda value, bound: value < bound, "Input should be less than {}"),
     "le": (lambda value, bound: value <= bound, "Input should be less than or equal to {}"),
+    "multiple_of": (lambda value, bound: value % bound == 0, "Input should be a multiple of {}"),
+    "pattern": (lambda value, bound: re.search(bound, value), "String should match pattern '{}'"),
+    "min_length": (lambda value, bound: len(value) >= bound, "at least"),
+    "max_length": (lambda value, bound: len(value) <= bound, "at most"),
 }
+
+
+def out_of_bounds(key, value, bound):
+    text = BOUNDS[key][1]
+    if not key.endswith("length"):
+        return text.format(bound)
+    many = "" if bound == 1 else "s"
+    if isinstance(value, str):
+        return f"String should have {text} {bound} character{many}"
+    kind = {dict: "Dictionary"}.get(type(value), type(value).__name__.capitalize())
+    return f"{kind} should have {text} {bound} item{many} after validation, not {len(value)}"
 
 
 class Refused(Exception):
@@ -20,20 +39,20 @@ def check_fields(fields, values, where, problems):
     """The arguments as the function gets them; problems are added in the order of the fields."""
     checked = {}
     for name, field in fields.items():
-        if field.injected is not None:
+        if field.injected is not None or field.starred:
             continue
         at = f"{where}.{name}" if where else name
         if name not in values:
             if field.required:
                 problems.append((at, "Field required"))
-            else:
+            elif not field.absent:
                 checked[name] = field.fallback()
             continue
         before = len(problems)
         value = check(field.kind, values[name], at, problems)
-        for key, (holds, text) in BOUNDS.items():
+        for key, (holds, _) in BOUNDS.items():
             if len(problems) == before and key in field.info.rest and not holds(value, field.info.rest[key]):
-                problems.append((at, text.format(field.info.rest[key])))
+                problems.append((at, out_of_bounds(key, value, field.info.rest[key])))
         checked[name] = value
     return checked
 
@@ -62,13 +81,38 @@ def converted(kind, value, where, problems):
         return origin(literal([member.value for member in origin], value))
     if is_foreign(origin):
         return self_checked(origin, value, where, problems)
-    if issubclass(origin, BaseModel) or typing.is_typeddict(origin):
+    if is_named(origin):
         return structure(origin, value, where, problems)
-    if issubclass(origin, dict):
+    if origin in SPECIAL:
+        return special(*SPECIAL[origin], origin, value)
+    if issubclass(origin, dict) or origin in MAPPINGS:
         return mapping(parts, value, where, problems)
-    if issubclass(origin, (list, tuple, set, frozenset)):
-        return sequence(origin, parts, value, where, problems)
+    if origin in SEQUENCES and isinstance(value, str):
+        raise Refused(f"'str' instances are not allowed as a {origin.__name__} value")
+    if issubclass(origin, (list, tuple, set, frozenset)) or origin in SEQUENCES:
+        return sequence(list if origin in SEQUENCES else origin, parts, value, where, problems)
     return value
+
+
+MAPPINGS = (collections.abc.Mapping, collections.abc.MutableMapping)
+SEQUENCES = (collections.abc.Sequence, collections.abc.MutableSequence, collections.abc.Collection)
+SPECIAL = {
+    datetime.datetime: ("datetime", lambda value: datetime.datetime.fromisoformat(value.replace("Z", "+00:00"))),
+    datetime.date: ("date", datetime.date.fromisoformat),
+    datetime.time: ("time", datetime.time.fromisoformat),
+    datetime.timedelta: ("timedelta", lambda value: datetime.timedelta(seconds=float(value))),
+    uuid.UUID: ("UUID", uuid.UUID),
+    decimal.Decimal: ("decimal", lambda value: decimal.Decimal(str(value))),
+}
+
+
+def special(name, convert, kind, value):
+    if isinstance(value, kind):
+        return value
+    try:
+        return convert(value)
+    except Exception:
+        raise Refused(f"Input should be a valid {name}") from None
 
 
 def one_of_kinds(parts, value, where, problems):
@@ -161,17 +205,57 @@ def literal(allowed, value):
 
 
 def structure(kind, value, where, problems):
-    if isinstance(kind, type) and isinstance(value, kind) and not isinstance(value, dict):
+    if not typing.is_typeddict(kind) and isinstance(value, kind):
         return value
     if not isinstance(value, dict):
-        raise Refused(f"Input should be a valid dictionary or instance of {kind.__name__}")
-    if typing.is_typeddict(kind):
-        fields = {name: Argument(part) for name, part in typing.get_type_hints(kind).items()}
-        return check_fields(fields, value, where, problems)
-    checked = check_fields(fields_of_model(kind), value, where, problems)
-    made = kind.__new__(kind)
-    made.__dict__.update(checked)
-    return made
+        named = "" if typing.is_typeddict(kind) else (
+            " or instance of " if issubclass(kind, BaseModel) else " or an instance of ") + kind.__name__
+        raise Refused("Input should be a " + ("valid " if issubclass(kind, BaseModel) or not named else "") +
+                      "dictionary" + named)
+    if issubclass(kind, BaseModel):
+        checked = checked_model(kind, value, where, problems)
+        made = kind.__new__(kind)
+        made.__dict__.update(checked)
+        return made
+    before = len(problems)
+    checked = check_fields(fields_of_structure(kind), value, where, problems)
+    return kind(**checked) if len(problems) == before else None
+
+
+def checked_model(model, values, where, problems):
+    """Fields of a model, its own validators applied."""
+    fields, found = fields_of_model(model), dict(values)
+    marked = {name: getattr(mark, "__func__", mark) for name, mark in vars(model).items()}
+    validators = [(getattr(model, name), *mark.checks) for name, mark in marked.items() if hasattr(mark, "checks")]
+
+    def run(mode, name, value):
+        for method, names, when in validators:
+            if when == mode and (name in names or "*" in names):
+                value = method(value)
+        return value
+
+    def attempt(mode, name):
+        at = f"{where}.{name}" if where else name
+        try:
+            found[name] = run(mode, name, found[name])
+        except ValueError as error:
+            problems.append((at, f"Value error, {error}"))
+        except AssertionError as error:
+            problems.append((at, f"Assertion failed, {error}"))
+
+    for name in fields:
+        if name in found:
+            attempt("before", name)
+    given, before = set(found), {where for where, _ in problems}
+    found = check_fields(fields, found, where, problems)
+    failed = {at for at, _ in problems} - before
+    for name in fields:
+        if name in given and (f"{where}.{name}" if where else name) not in failed:
+            attempt("after", name)
+    if model.model_config.get("extra") == "forbid":
+        extra = [f"{where}.{name}" if where else name for name in values if name not in fields]
+        problems += [(at, "Extra inputs are not permitted") for at in extra]
+    return found
 
 
 def self_checked(model, value, where, problems):

@@ -96,6 +96,8 @@ def called_by_us(found, request):
         own = {name: field for name, field in fields.items() if field.injected is None}
         checked = self_checked(found.args_schema, request["args"], "", problems)
         args = {name: getattr(checked, name, None) for name in own}
+    elif isinstance(found.args_schema, type):
+        args = checked_model(found.args_schema, request["args"], "", problems)
     else:
         args = check_fields(fields, request["args"], "", problems)
     if isinstance(found.args_schema, dict):

@@ -1,4 +1,5 @@
 # The JSON schema of a tool's arguments as pydantic derives it, without titles.
+import dataclasses
 
 
 def hints_of(function):
@@ -26,9 +27,8 @@ def is_config(annotation):
 
 def is_hidden(name, annotation):
     """Arguments that LangChain fills by itself."""
-    untyped = annotation is inspect.Parameter.empty
-    return name in ("run_manager", "callbacks") or untyped and name in ("self", "config") or is_config(
-        annotation) or getattr(annotation, "__name__", "") == "CallbackManagerForToolRun"
+    return name in ("run_manager", "callbacks") or is_config(annotation) or getattr(
+        annotation, "__name__", "") == "CallbackManagerForToolRun"
 
 
 def is_foreign(kind):
@@ -36,24 +36,43 @@ def is_foreign(kind):
     return isinstance(kind, type) and hasattr(kind, "model_json_schema")
 
 
+def as_ours(info):
+    """A field's settings, the real pydantic's included."""
+    if isinstance(info, FieldInfo):
+        return info
+    rest = {name: getattr(mark, name) for mark in info.metadata for name in FieldInfo.LIMITS if hasattr(mark, name)}
+    default = MISSING if info.is_required() or info.default_factory else info.default
+    return FieldInfo(default, info.default_factory, info.description, **rest)
+
+
+def is_info(value):
+    return isinstance(value, FieldInfo) or type(value).__name__ == "FieldInfo" and hasattr(value, "is_required")
+
+
 class Argument:
+    # Whether it may be left out without getting a value.
+    absent = False
+    # Whether it is `*args` or `**kwargs`: told, but not taken.
+    starred = False
+
     def __init__(self, kind, default=MISSING, description=None):
         inner = typing.get_args(kind)[0] if hasattr(kind, "__metadata__") else kind
         self.kind, self.injected, self.info = inner, injected_as(kind), FieldInfo()
         words = None
         for mark in getattr(kind, "__metadata__", ()):
-            if isinstance(mark, FieldInfo):
-                self.info = mark
+            if is_info(mark):
+                self.info = as_ours(mark)
             elif isinstance(mark, str) and words is None:
                 words = mark
-        if isinstance(default, FieldInfo):
-            self.info, default = default, default.default
+        if is_info(default):
+            self.info = as_ours(default)
+            default = self.info.default
         self.default = default if default is not MISSING else self.info.default
         self.description = self.info.description or words or description
 
     @property
     def required(self):
-        return self.default is MISSING and self.info.default_factory is None
+        return not self.absent and self.default is MISSING and self.info.default_factory is None
 
     def fallback(self):
         if self.info.default_factory is not None:
@@ -61,21 +80,29 @@ class Argument:
         return self.default
 
     def schema(self):
-        found = dict(schema_of(self.kind))
-        for key, name in FieldInfo.NUMBERS.items():
+        found, more = dict(schema_of(self.kind)), {}
+        for key, (name, of_list) in FieldInfo.LIMITS.items():
             if key in self.info.rest:
-                found[name] = self.info.rest[key]
+                more[of_list if found.get("type") == "array" else name] = self.info.rest[key]
         if self.default is not MISSING and self.info.default_factory is None:
-            found["default"] = plain(self.default)
+            more["default"] = plain(self.default)
         if self.description:
-            found["description"] = self.description
-        return dict(sorted(found.items()))
+            more["description"] = self.description
+        # What has a name of its own is described by reference, and the reference replaced by what it names.
+        return found | dict(sorted(more.items())) if is_named(self.kind) else dict(sorted((found | more).items()))
+
+
+def is_named(kind):
+    return isinstance(kind, type) and (issubclass(kind, (BaseModel, enum.Enum)) or is_foreign(kind)
+                                       or typing.is_typeddict(kind) or dataclasses.is_dataclass(kind))
 
 
 def fields_of_function(function, described=None):
     hints, found = hints_of(function), {}
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            found[name] = Argument(list if parameter.kind == parameter.VAR_POSITIONAL else dict, None)
+            found[name].starred = True
             continue
         annotation = hints.get(name, parameter.annotation)
         if is_hidden(name, annotation):
@@ -90,11 +117,29 @@ def fields_of_model(model):
     found = {}
     if is_foreign(model):
         for name, info in model.model_fields.items():
-            found[name] = Argument(typing.Any, MISSING if info.is_required() else info.get_default(call_default_factory=True))
+            default = MISSING if info.is_required() else info.get_default(call_default_factory=True)
+            found[name] = Argument(typing.Any, default)
         return found
     for name, kind in typing.get_type_hints(model, include_extras=True).items():
-        if not name.startswith("_") and typing.get_origin(kind) is not typing.ClassVar:
+        if not name.startswith("_") and name != "model_config" and typing.get_origin(kind) is not typing.ClassVar:
             found[name] = Argument(kind, getattr(model, name, MISSING))
+    return found
+
+
+def fields_of_structure(kind):
+    """Of a model, a typed dict or a dataclass."""
+    if typing.is_typeddict(kind):
+        found = {name: Argument(part) for name, part in typing.get_type_hints(kind).items()}
+        for name, field in found.items():
+            field.absent = name not in kind.__required_keys__
+        return found
+    if not dataclasses.is_dataclass(kind):
+        return fields_of_model(kind)
+    hints, found = typing.get_type_hints(kind, include_extras=True), {}
+    for field in dataclasses.fields(kind):
+        default = MISSING if field.default is dataclasses.MISSING else field.default
+        factory = None if field.default_factory is dataclasses.MISSING else field.default_factory
+        found[field.name] = Argument(hints[field.name], FieldInfo(default, factory))
     return found
 
 
@@ -103,26 +148,32 @@ def fields_of_tool(found):
     function = found._function()
     described = parsed_docstring(function)[1] if found.parse_docstring else {}
     own = fields_of_function(function, described)
-    if isinstance(found.args_schema, type) and (issubclass(found.args_schema, BaseModel) or is_foreign(found.args_schema)):
+    if isinstance(found.args_schema, type):
         injected = {name: field for name, field in own.items() if field.injected}
         return fields_of_model(found.args_schema) | injected
     return own
 
 
 def parsed_docstring(function):
-    """Google style: what the function does, and what its arguments are."""
-    head, _, rest = (inspect.getdoc(function) or "").partition("\nArgs:\n")
-    found, name = {}, None
-    for line in rest.splitlines():
-        if line and not line[0].isspace():
+    """Google style: what the function does, and what its arguments are. Read as LangChain reads it."""
+    words, args, past = [], "", False
+    for block in (inspect.getdoc(function) or "").split("\n\n"):
+        if block.startswith("Args:"):
+            args = block
             break
-        before, colon, words = line.strip().partition(":")
-        if colon and before.split(" ")[0].isidentifier() and (name is None or len(line) - len(line.lstrip()) <= 4):
-            name = before.split(" ")[0]
-            found[name] = words.strip()
-        elif name and line.strip():
+        past = past or block.startswith(("Returns:", "Example:"))
+        if not past:
+            words.append(block)
+    found, name = {}, None
+    for line in args.split("\n")[1:]:
+        if ":" in line:
+            before, after = line.split(":", maxsplit=1)
+            bare, _, kind = before.strip().partition(" ")
+            name = bare if kind.startswith("(") and kind.endswith(")") else before.strip()
+            found[name] = after.strip()
+        elif name:
             found[name] += " " + line.strip()
-    return head.strip(), found
+    return " ".join(words), found
 
 
 def parameters_of(found):
@@ -130,8 +181,11 @@ def parameters_of(found):
     if isinstance(found.args_schema, dict):
         return found.args_schema
     if is_foreign(found.args_schema):
+        # LangChain keeps of a model only its fields, and of a field only these.
         told = without_titles(found.args_schema.model_json_schema())
-        return {key: part for key, part in told.items() if key != "description"}
+        fields = {name: {key: part for key, part in field.items() if key not in ("examples", "deprecated")}
+                  for name, field in told["properties"].items()}
+        return {"properties": fields} | {key: told[key] for key in ("required", "type") if key in told}
     return object_schema({name: field for name, field in fields_of_tool(found).items() if field.injected is None})
 
 
@@ -147,7 +201,8 @@ def without_titles(schema):
         if "$ref" in part:
             rest = {key: item for key, item in part.items() if key != "$ref"}
             return walked(defined.get(part["$ref"].rpartition("/")[2], {}) | rest, False)
-        kept = {key: item for key, item in part.items() if key != "$defs" and (named or key != "title" or not isinstance(item, str))}
+        dropped = {"$defs"} | ({"title"} if not named and isinstance(part.get("title"), str) else set())
+        kept = {key: item for key, item in part.items() if key not in dropped}
         return {key: walked(item, key == "properties" and not named) for key, item in kept.items()}
 
     return walked(schema, False)
@@ -200,12 +255,15 @@ def class_schema(origin, parts):
         return without_titles(origin.model_json_schema())
     if issubclass(origin, BaseModel):
         found = object_schema(fields_of_model(origin))
+        if origin.model_config.get("extra") == "forbid":
+            found = {"additionalProperties": False} | found
         return {"description": inspect.cleandoc(origin.__doc__)} | found if origin.__doc__ else found
     if issubclass(origin, enum.Enum):
         return literal_schema([member.value for member in origin])
-    if typing.is_typeddict(origin):
-        fields = {name: Argument(kind) for name, kind in typing.get_type_hints(origin).items()}
-        return object_schema(fields)
+    if typing.is_typeddict(origin) or dataclasses.is_dataclass(origin):
+        return object_schema(fields_of_structure(origin))
+    if origin.__name__ == "Decimal":
+        return {"anyOf": [{"type": "number"}, {"type": "string"}]}
     if issubclass(origin, tuple) and parts and parts[-1] is not ...:
         items = [schema_of(part) for part in parts]
         return {"maxItems": len(items), "minItems": len(items), "prefixItems": items, "type": "array"}

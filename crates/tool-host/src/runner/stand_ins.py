@@ -98,7 +98,10 @@ class Command:
 
 
 class FieldInfo:
-    NUMBERS = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
+    # Names in a schema, of a number or text, and of a list.
+    LIMITS = {"gt": ("exclusiveMinimum",) * 2, "ge": ("minimum",) * 2, "lt": ("exclusiveMaximum",) * 2,
+              "le": ("maximum",) * 2, "multiple_of": ("multipleOf",) * 2, "pattern": ("pattern",) * 2,
+              "min_length": ("minLength", "minItems"), "max_length": ("maxLength", "maxItems")}
 
     def __init__(self, default=MISSING, default_factory=None, description=None, **rest):
         self.default = MISSING if default is ... else default
@@ -111,15 +114,35 @@ def Field(default=MISSING, **rest):
     return FieldInfo(default, **rest)
 
 
+class ConfigDict(dict):
+    """Settings of a model. Only `extra` has an effect."""
+
+
+def field_validator(*names, mode="after"):
+    """Marks a model's method that checks or changes the fields of these names."""
+
+    def mark(method):
+        (method.__func__ if isinstance(method, classmethod) else method).checks = names, mode
+        return method
+
+    return mark
+
+
 class BaseModel:
     """A small stand-in for pydantic's: fields from annotations, checked when made."""
 
+    model_config = {}
+
     def __init__(self, **values):
         problems = []
-        checked = check_fields(fields_of_model(type(self)), values, "", problems)
+        checked = checked_model(type(self), values, "", problems)
         if problems:
             raise ValueError("\n".join(f"{where}: {what}" for where, what in problems))
         self.__dict__.update(checked)
+
+    @classmethod
+    def model_validate(cls, values):
+        return values if isinstance(values, cls) else cls(**values)
 
     def model_dump(self, **_):
         return plain(self)
@@ -237,7 +260,9 @@ MODULES = {
     "langgraph": {},
     "langgraph.prebuilt": {"InjectedState": InjectedState, "InjectedStore": InjectedStore, "ToolRuntime": ToolRuntime},
     "langgraph.types": {"Command": Command},
-    "pydantic": {"BaseModel": BaseModel, "Field": Field},
+    "pydantic": {
+        "BaseModel": BaseModel, "Field": Field, "ConfigDict": ConfigDict, "field_validator": field_validator,
+    },
 }
 # Other paths of the same things.
 MODULES["langchain_core.tools.base"] = MODULES["langchain_core.tools"]
@@ -273,7 +298,7 @@ def supplied(module, members, wanted):
     if wanted not in members:
         raise AttributeError(f"module {module.__name__!r} has no attribute {wanted!r}")
     found = members[wanted]
-    if getattr(sys.modules.get("langchain_core"), "__stand_in__", False) is False and wanted != "BaseModel":
+    if getattr(sys.modules.get("langchain_core"), "__stand_in__", False) is False and HOMES[wanted] != "pydantic":
         found = beside_langchain(wanted, found)
     module.__dict__[wanted] = found
     return found

@@ -7,7 +7,7 @@ use agent_executor_core::ScriptTool;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::answer;
 use super::launch::{Launcher, Lost, Outcome, Process};
@@ -60,7 +60,14 @@ impl Pool {
     pub(super) async fn interpreter(&self) -> Result<Process, ToolHostError> {
         let found = self.launcher.get_or_try_init(|| Launcher::find(&self.settings)).await;
         let launcher = found.map_err(|reason| ToolHostError::NoSandbox { reason })?;
-        launcher.start(&self.settings).await.map_err(no_sandbox)
+        match launcher.start(&self.settings).await {
+            // The machine may be short of something for a moment; a job must not fail for that.
+            Err(Lost::Io(error)) => {
+                warn!(event = "tool_launcher_started_again", %error);
+                launcher.start(&self.settings).await.map_err(no_sandbox)
+            }
+            started => started.map_err(no_sandbox),
+        }
     }
 
     /// A fresh interpreter with these scripts.

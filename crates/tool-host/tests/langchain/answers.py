@@ -27,7 +27,7 @@ for script, calls in CASES:
     TOOLS.clear()
     described = load([{"name": "it", "script": script}])
     said = [described]
-    for args in calls:
+    for args in calls if "tools" in described else []:
         answer = call({"tool": 0, "args": args, "call_id": "c1", "idempotency_key": "k1", "state": state})
         for record in filter(None, answer["files"].values()):
             assert record.pop("created_at") and record.pop("modified_at")

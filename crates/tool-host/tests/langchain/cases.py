@@ -11,8 +11,8 @@ MODELS = "from pydantic import BaseModel, Field\n"
 CASES = []
 
 
-def case(script, *calls, head=HEAD):
-    CASES.append((head + script, calls))
+def case(script, *calls, head=None):
+    CASES.append(((head or HEAD) + script, calls))
 
 
 case('''
@@ -187,3 +187,235 @@ def it():
     "it"
     return {value}
 ''', {})
+
+HEAD += MODELS
+case('''
+@tool
+def it(a: int, config):
+    "does it"
+    return str(a)
+''', {"a": 1})
+case('''
+@tool
+def it(a: int = Field(description="the a", ge=0), b: Annotated[str, Field(description="the b", max_length=3)] = "x"):
+    "does it"
+    return f"{a} {b}"
+''', {"a": 1}, {"a": -1, "b": "xxxx"})
+case('''
+@tool
+def it(a: Optional[list[Literal["x","y"]]] = None, b: int = None, *args, **kwargs):
+    "does it"
+    return repr((a,b,args,kwargs))
+''', {"a": ["x"]}, {"a": ["z"]}, {"b": None}, {"b": 2, "extra": 1})
+case('''
+import datetime, uuid, decimal
+@tool
+def it(d: datetime.date, t: datetime.datetime, u: uuid.UUID, n: decimal.Decimal, td: datetime.timedelta = None):
+    "does it"
+    return repr((d,t,u,n))
+''', {"d": "2026-01-02", "t": "2026-01-02T03:04:05", "u": "12345678-1234-5678-1234-567812345678", "n": "1.5"})
+case('''
+import dataclasses
+@dataclasses.dataclass
+class D:
+    x: int
+    y: str = "q"
+@tool
+def it(d: D):
+    "does it"
+    return repr(d)
+''', {"d": {"x": "1"}})
+case('''
+@tool
+def it(a: Sequence[int], b: Mapping[str, int] = {}, c: tuple[int, ...] = (), d: frozenset[int] = frozenset(),
+       e: "int | None" = None, f: dict = {}, g: set = set()):
+    "does it"
+    return repr((a,b,c,e))
+''', {"a": [1, "2"], "b": {"x": "1"}, "c": ["1"]}, {"a": "x"})
+case('''
+class A(BaseModel):
+    x: int
+@tool
+def it():
+    "does it"
+    return A(x=1)
+''', {})
+case('''
+@tool
+def it():
+    "does it"
+    return {1: "a", "b": (1, None)}
+''', {})
+case('''
+@tool
+def it(c: Annotated[str, InjectedToolCallId]):
+    "does it"
+    return [Command(update={"files": {"/x": "1"}}), ToolMessage("ok", tool_call_id=c)]
+''', {})
+case('''
+@tool
+def it(c: Annotated[str, InjectedToolCallId]):
+    "does it"
+    return [ToolMessage("ok", tool_call_id=c)]
+''', {})
+case('''
+@tool
+def it():
+    "does it"
+    return ToolMessage([{"type":"text","text":"b"}], tool_call_id="other")
+''', {})
+case('''
+@tool("it", description="Given text.")
+def it(a: int):
+    "doc"
+    return a
+''', {"a": 1})
+case('''
+@tool("it", return_direct=True)
+def it(a: int):
+    """  Doc with
+      indent.
+
+      Second paragraph.
+    """
+    return a
+''', {"a": 1})
+case('''
+class A(BaseModel):
+    "Model doc."
+    a: int = Field(..., description="d", examples=[1])
+    b: Optional[Literal["x"]] = None
+    c: list[str] = Field(default_factory=list)
+@tool("it", args_schema=A)
+def it(a, b, c):
+    "doc"
+    return [a,b,c]
+''', {"a": "1"}, {"a": 1, "b": "z", "c": [1]})
+case('''
+class A(BaseModel):
+    a: int
+class T(BaseTool):
+    name: str = "it"
+    description: str = "does it"
+    args_schema: Type[BaseModel] = A
+    handle_tool_error: bool = True
+    def _run(self, a: int, run_manager=None) -> str:
+        raise ToolException("told")
+that = T()
+''', {"a": 1}, {"a": "q"})
+case('''
+def f(a: int) -> str:
+    "f doc"
+    raise ToolException("x")
+it = StructuredTool.from_function(f, name="it", handle_tool_error="static")
+''', {"a": 1})
+case('''
+def f(a: int) -> str:
+    "f doc"
+    raise ToolException("x")
+it = StructuredTool.from_function(f, name="it", handle_tool_error=lambda e: f"made of {e}")
+''', {"a": 1})
+case('''
+@tool
+def it(a: int):
+    "does it"
+    raise RuntimeError("line1\\nline2")
+''', {"a": 1})
+case('''
+@tool
+def it(a: bool, b: float, c: str, d: int):
+    "does it"
+    return repr((a,b,c,d))
+''', {"a": "yes", "b": "1e3", "c": "x", "d": True},
+     {"a": 2, "b": "x", "c": 1, "d": "1.0"},
+     {"a": None, "b": None, "c": None, "d": None},
+     {"a": "on", "b": 1, "c": "", "d": 1.0},
+     {"a": [], "b": [], "c": [], "d": []},
+     {"a": {}, "b": {}, "c": {}, "d": {}})
+case('''
+@tool(parse_docstring=True)
+def it(a: int, b: str = "q"):
+    """Head line.
+
+    More text.
+
+    Args:
+        a: first
+            goes on
+        b: second
+
+    Returns:
+        nothing
+    """
+    return a
+''', {"a": 1})
+case('''
+from pydantic import ConfigDict, field_validator
+class A(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    a: int
+    @field_validator("a")
+    @classmethod
+    def ok(cls, v):
+        if v > 3: raise ValueError("too big")
+        return v
+@tool(args_schema=A)
+def it(a):
+    "doc"
+    return a
+''', {"a": 1}, {"a": 5}, {"a": 1, "b": 2})
+case('''
+@tool
+def it(state: Annotated[dict, InjectedState], x: int = 1):
+    "does it"
+    return sorted(state) + [state["messages"][-1].type, state["messages"][-1].tool_calls[0]["name"]]
+''', {})
+case('''
+@tool
+def it(notes: Annotated[list, InjectedState("notes")], missing: Annotated[Any, InjectedState("missing")] = 5):
+    "does it"
+    return repr((notes, missing))
+''', {})
+case('''
+@tool
+def it(ctx: "dict[str, Any]", n: "int" = 3):
+    "does it"
+    return repr((ctx, n))
+''', {"ctx": {"a": 1}})
+case('''
+class Sub(BaseModel):
+    "sub doc"
+    x: int = 1
+class A(BaseModel):
+    s: Sub = Field(default=None, description="the sub")
+    ss: list[Sub] = []
+    m: dict[str, Sub] = {}
+@tool(args_schema=A)
+def it(s=None, ss=[], m={}):
+    "doc"
+    return repr((s, ss, m))
+''', {"s": {"x": 2}, "ss": [{}]})
+case('''
+class E(str, Enum):
+    a = "a"
+    b = "b"
+@tool
+def it(e: E = E.a):
+    "doc"
+    return f"{e.value} {isinstance(e, E)}"
+''', {}, {"e": "b"}, {"e": "z"})
+case('''
+@tool
+def it(text: str) -> str:
+    "doc"
+    return "ok"
+''', {"text": {"a": 1}}, {"text": ["a"]}, {"text": 5}, {"text": True})
+case('''
+it = tool(lambda x: x)
+''', {"x": 1})
+case('''
+def work(x: int) -> int:
+    "works"
+    return x
+it = tool("it")(work)
+''', {"x": 1})
