@@ -5,9 +5,10 @@ use std::sync::Arc;
 use agent_langgraph_codec::ToolCall;
 use indexmap::IndexMap;
 
+use crate::context::{ContextSettings, Limits, tokens};
 use crate::effect::Class;
 use crate::tools::ToolAnswer;
-use crate::{AgentSpec, Definition, ModelRef, ToolSpec, tools};
+use crate::{AgentSpec, Definition, ModelRef, ToolSpec, profiles, tools};
 
 /// Name of the sub-agent that exists without being defined.
 pub(crate) const GENERAL_PURPOSE: &str = "general-purpose";
@@ -69,6 +70,11 @@ pub(crate) struct CompiledAgent {
     /// Own tools by name; they stand before a built-in of the same name.
     pub(crate) custom: IndexMap<String, Class>,
     pub(crate) recursion_limit: u32,
+    /// What its model can hold, and what is done about it.
+    pub(crate) limits: Limits,
+    /// Characters of its tools, as they count in every request.
+    pub(crate) tool_chars: usize,
+    context: ContextSettings,
     without: Vec<String>,
     /// Whether it may call sub-agents.
     pub(crate) delegates: bool,
@@ -78,6 +84,12 @@ impl CompiledAgent {
     /// Whether this agent may call the built-in tool of this name.
     pub(crate) fn has_built_in(&self, name: &str) -> bool {
         !self.without.iter().any(|taken| taken == name)
+    }
+
+    /// Whether a model that it asks exists on OpenAI's Responses API only.
+    pub(crate) fn needs_responses(&self) -> bool {
+        let models = std::iter::once(&self.model).chain(&self.limits.summary_model);
+        models.into_iter().any(|model| model.provider == "openai" && profiles::responses_only(&model.model))
     }
 
     /// Which calls of a turn are refused because of each other; own tools take no part in that.
@@ -99,10 +111,14 @@ impl CompiledAgent {
 
     /// The same agent under a job's own limit and model.
     pub(crate) fn with_overrides(&self, limit: Option<u32>, model: Option<ModelRef>) -> Self {
+        let model = model.unwrap_or_else(|| self.model.clone());
         Self {
             name: self.name.clone(),
             system: self.system.clone(),
-            model: model.unwrap_or_else(|| self.model.clone()),
+            limits: Limits::of(&self.context, &model),
+            tool_chars: self.tool_chars,
+            context: self.context.clone(),
+            model,
             offered: self.offered.clone(),
             custom: self.custom.clone(),
             recursion_limit: limit.unwrap_or(self.recursion_limit),
@@ -119,6 +135,8 @@ pub struct Compiled {
     pub(crate) root: Arc<CompiledAgent>,
     /// Sub-agents by `subagent_type`, general-purpose first.
     pub(crate) subagents: IndexMap<String, Arc<CompiledAgent>>,
+    /// One of its OpenAI models exists on the Responses API only.
+    pub(crate) responses_api: bool,
 }
 
 impl Compiled {
@@ -158,7 +176,9 @@ impl Compiled {
         }
         let task = (!about.is_empty()).then(|| tools::task::spec(&about));
         let root = Arc::new(agent(main, None, main_model, task, custom, without));
-        Ok(Self { definition, root, subagents })
+        let agents = std::iter::once(&root).chain(subagents.values());
+        let responses_api = agents.into_iter().any(|agent| agent.needs_responses());
+        Ok(Self { definition, root, subagents, responses_api })
     }
 
     /// The definition that this was made from.
@@ -206,6 +226,9 @@ fn agent(
     CompiledAgent {
         name: name.map(Arc::from),
         system: spec.system_prompt.clone(),
+        limits: Limits::of(&spec.context, &model),
+        tool_chars: tokens::tool_chars(&offered),
+        context: spec.context.clone(),
         model,
         offered: offered.into(),
         custom: own.into_iter().map(|(name, tool)| (name.to_owned(), tool.class)).collect(),

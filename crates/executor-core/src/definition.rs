@@ -2,6 +2,7 @@
 
 mod agent;
 mod canonical;
+mod context;
 mod error;
 mod field;
 mod limits;

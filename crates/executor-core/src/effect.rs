@@ -5,7 +5,7 @@ use std::sync::Arc;
 use agent_langgraph_codec::{Content, Files, Message, Rows, ToolCall, ToolStatus};
 use serde_json::{Map, Value};
 
-use crate::{AgentLabel, ModelError, ModelReply, ModelRequest, StreamEvent, Usage};
+use crate::{AgentLabel, ModelError, ModelReply, ModelRequest, Purpose, StreamEvent, Usage};
 
 /// An agent of a run: 0 is the orchestrator, every `task` call gets the next number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -121,6 +121,8 @@ pub enum Effect {
         step: i64,
         /// Id that the answer's message will get if the provider gives none.
         message_id: String,
+        /// What for. A summary is no message of the thread.
+        purpose: Purpose,
         /// What to ask.
         request: Box<ModelRequest>,
     },

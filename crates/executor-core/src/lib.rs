@@ -4,18 +4,22 @@
 
 pub mod audit;
 mod compiled;
+mod context;
 mod definition;
 mod effect;
 mod graph;
 mod ids;
 mod input;
 mod model;
+pub mod profiles;
+mod pyjson;
 mod pyrepr;
 mod run;
 mod stream;
 pub mod tools;
 
 pub use compiled::{CompileError, Compiled, CustomTool};
+pub use context::{ContextSettings, Size};
 pub use definition::{
     AgentSpec, Defaults, Definition, DefinitionError, FieldPath, MAX_DESCRIPTION_BYTES, MAX_NAME_CHARS,
     MAX_NODES, MAX_PROMPT_BYTES, MAX_RECURSION_LIMIT, MAX_SCRIPT_BYTES, MAX_TOOL_DEFINITIONS, PROVIDERS,
@@ -27,8 +31,8 @@ pub use effect::{
 pub use ids::Stamp;
 pub use input::{Input, InputError};
 pub use model::{
-    ModelError, ModelErrorKind, ModelRef, ModelReply, ModelRequest, ResponseFormat, StopReason, ToolSpec,
-    Usage,
+    ModelError, ModelErrorKind, ModelOptions, ModelRef, ModelReply, ModelRequest, Purpose, ResponseFormat,
+    StopReason, ToolSpec, Usage,
 };
 pub use run::{ResumeError, Run, RunInput, RunLimits, RunSetup};
 pub use stream::{AgentLabel, StreamEvent};

@@ -41,6 +41,44 @@ pub struct ModelRequest {
     pub max_output_tokens: Option<u32>,
     /// Structured output asked for; `None` for free text.
     pub response_format: Option<ResponseFormat>,
+    /// What only some providers look at.
+    pub options: ModelOptions,
+}
+
+/// Parts of a request that only some providers look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModelOptions {
+    /// Marks the prefix that the provider may keep between requests (Anthropic).
+    pub prompt_caching: bool,
+    /// One of the definition's OpenAI models exists on the Responses API only: without an operator's choice all
+    /// agents speak it, so that a thread holds one form of content.
+    pub responses_api: bool,
+}
+
+impl Default for ModelOptions {
+    fn default() -> Self {
+        Self { prompt_caching: true, responses_api: false }
+    }
+}
+
+/// What a model is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// The agent's next turn.
+    #[default]
+    Answer,
+    /// A summary of the conversation so far, which takes its place in later requests.
+    Summary,
+}
+
+impl Purpose {
+    /// `source` of the streamed pieces (wire contract 6.1); `None` for an agent's own words.
+    pub const fn source(self) -> Option<&'static str> {
+        match self {
+            Self::Answer => None,
+            Self::Summary => Some("summarization"),
+        }
+    }
 }
 
 /// Structured output that the provider itself is asked to keep to.

@@ -87,7 +87,8 @@ fn separate(out: &mut String, index: usize) {
     }
 }
 
-fn push_number(out: &mut String, number: &Number) {
+/// Appends a number; JSON and `repr` agree on them.
+pub(crate) fn push_number(out: &mut String, number: &Number) {
     let text = number.to_string();
     if number.is_f64() { push_float(out, &text) } else { out.push_str(&text) }
 }

@@ -1,6 +1,6 @@
 //! The run of one job: a tree of agents, fed with what happened, answering with what must be done.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use agent_langgraph_codec::{Files, Message, Rows, ToolCall};
@@ -12,11 +12,13 @@ use crate::graph::{Graph, TaskOutput};
 use crate::ids::{Ids, Stamp};
 use crate::{AgentLabel, ModelErrorKind, ModelRef, StreamEvent, Usage};
 
+mod asking;
 mod calls;
 mod finish;
 mod model_step;
 mod resume;
 mod start;
+mod stops;
 mod subagents;
 
 pub use resume::ResumeError;
@@ -58,7 +60,7 @@ struct Slot {
 #[derive(Debug)]
 enum Phase {
     /// A model was asked, or will be once the commit before is durable.
-    AwaitingModel { message_id: String },
+    AwaitingModel { asking: Box<asking::Asking> },
     /// Tool calls are open.
     Tools(Vec<Slot>),
 }
@@ -106,6 +108,8 @@ pub struct Run {
     waiting: VecDeque<(u64, Vec<Effect>)>,
     commits: u64,
     outcome: Option<Outcome>,
+    /// Codes of what the caller should know although the job completes.
+    warnings: BTreeSet<&'static str>,
     over: bool,
     /// Events that came when nobody waited for them.
     out_of_phase: u64,
@@ -137,6 +141,7 @@ impl Run {
             waiting: VecDeque::new(),
             commits: 0,
             outcome: None,
+            warnings: BTreeSet::new(),
             over: false,
             out_of_phase: 0,
             found: (Vec::new(), Files::new()),
@@ -159,12 +164,8 @@ impl Run {
         let mut ids = Ids::new(stamp);
         match event {
             Event::Committed(number) => return self.committed(number),
-            Event::ModelReply(agent, reply) => self.model_replied(agent, *reply, &mut ids),
-            Event::ModelFailed(agent, error) => {
-                let code = model_code(error.kind);
-                let failure = Failure { kind: "ExecutionError", code, message: error.message };
-                self.agent_failed(agent, failure, &mut ids);
-            }
+            Event::ModelReply(agent, reply) => self.model_answered(agent, *reply, &mut ids),
+            Event::ModelFailed(agent, error) => self.model_failed(agent, error, &mut ids),
             Event::ToolReturned(call, result) => self.tool_returned(call, result, &mut ids),
             Event::ToolOutcomeUnknown(call) => self.tool_returned(call, unknown_outcome(), &mut ids),
             Event::Cancelled => self.end("Cancelled", "job.cancelled", "the job was cancelled".to_owned()),

@@ -32,8 +32,10 @@ use serde_json::{Map, Value};
 use crate::ToolSpec;
 
 pub use execute::execute_unavailable;
+pub(crate) use limits::first_chars;
 pub use path::{PathRefused, normalise_path};
 pub use turn::{dangling_call_text, malformed_call_text, parallel_conflicts, unknown_tool};
+pub(crate) use write_file::record;
 
 /// What a tool may look at.
 #[derive(Debug, Clone, Copy)]

@@ -13,8 +13,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use agent_executor_core::{
-    AgentSpec, Compiled, Definition, Effect, Event, Finish, ModelRef, ModelReply, ModelRequest, Outcome, Run,
-    RunInput, RunLimits, RunSetup, Stamp, StepCommit, StopReason, StreamEvent,
+    AgentSpec, Compiled, ContextSettings, Definition, Effect, Event, Finish, ModelRef, ModelReply,
+    ModelRequest, Outcome, Run, RunInput, RunLimits, RunSetup, Stamp, StepCommit, StopReason, StreamEvent,
 };
 use agent_langgraph_codec::{Content, Kind, Message, Rows, ToolCall};
 use indexmap::IndexMap;
@@ -31,6 +31,7 @@ fn agent(name: &str, prompt: &str) -> AgentSpec {
         without_tools: Vec::new(),
         state_schema: json!({}),
         response_format: Value::Null,
+        context: ContextSettings::default(),
     }
 }
 

@@ -11,6 +11,8 @@ pub(crate) struct Place {
     pub(crate) step: i64,
     pub(crate) attempt: u32,
     pub(crate) message_id: Arc<str>,
+    /// Set where these are no words of the agent.
+    pub(crate) source: Option<&'static str>,
 }
 
 /// A merged piece.
@@ -56,7 +58,7 @@ mod tests {
     use super::*;
 
     fn place(id: &str) -> Arc<Place> {
-        Arc::new(Place { label: None, step: 2, attempt: 1, message_id: Arc::from(id) })
+        Arc::new(Place { label: None, step: 2, attempt: 1, message_id: Arc::from(id), source: None })
     }
 
     #[test]

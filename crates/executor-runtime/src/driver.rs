@@ -9,7 +9,7 @@ use std::time::Duration;
 use agent_checkpoint_store::{Commit, Lease, StoreError};
 use agent_executor_core::{
     AgentId, AgentLabel, CallRef, Class, Effect, Event, Finish, ModelError, ModelErrorKind, ModelReply,
-    ModelRequest, Run, ScriptTool, StateView, StepCommit,
+    ModelRequest, Purpose, Run, ScriptTool, StateView, StepCommit,
 };
 use agent_langgraph_codec::ToolCall;
 use agent_model_client::Delta;
@@ -31,6 +31,7 @@ struct Asked {
     label: Option<AgentLabel>,
     step: i64,
     message_id: Arc<str>,
+    purpose: Purpose,
     request: Arc<ModelRequest>,
     attempt: u32,
 }
@@ -128,11 +129,12 @@ impl Driver {
             match effect {
                 // Steps that run may end; no new one begins.
                 Effect::AskModel { .. } | Effect::RunTool { .. } if draining => {}
-                Effect::AskModel { agent, label, step, message_id, request } => self.ask(Asked {
+                Effect::AskModel { agent, label, step, message_id, purpose, request } => self.ask(Asked {
                     agent,
                     label,
                     step,
                     message_id: Arc::from(message_id),
+                    purpose,
                     request: Arc::new(*request),
                     attempt: 1,
                 }),
@@ -155,6 +157,7 @@ impl Driver {
             step: asked.step,
             attempt: asked.attempt,
             message_id: asked.message_id.clone(),
+            source: asked.purpose.source(),
         });
         self.inflight.push(Box::pin(async move {
             let mut on_delta = |delta: Delta<'_>| match delta {

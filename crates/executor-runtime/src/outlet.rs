@@ -256,7 +256,8 @@ impl Outlet {
                 .or_insert_with(|| Streaming { from, place: place.clone() });
             let common = self.common(place.step, place.attempt, place.label.as_ref());
             let (content, thought) = if thinking { ("", Some(text.as_str())) } else { (text.as_str(), None) };
-            let payload = stream::llm_stream(&common, content, thought, NODE, &place.message_id, None);
+            let payload =
+                stream::llm_stream(&common, content, thought, NODE, &place.message_id, place.source);
             self.publish(EventKind::LlmStream, payload.clone(), payload);
         }
     }

@@ -6,7 +6,7 @@
 
 use std::{error::Error, fs, sync::Arc, time::Instant};
 
-use agent_executor_core::{ModelRef, ModelRequest, ToolSpec};
+use agent_executor_core::{ModelOptions, ModelRef, ModelRequest, ToolSpec};
 use agent_langgraph_codec::Message;
 use agent_model_client::{HttpClient, HttpConfig, ModelClient};
 
@@ -31,6 +31,7 @@ fn request() -> ModelRequest {
         tools: (0..9).map(tool).collect(),
         max_output_tokens: None,
         response_format: None,
+        options: ModelOptions::default(),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::providers::PROVIDERS;
 /// Which of OpenAI's two APIs is spoken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OpenAiApi {
-    /// Chat Completions, but Responses for models that exist only there.
+    /// Chat Completions, but Responses for all agents of a definition one of whose models exists only there.
     #[default]
     Auto,
     /// Chat Completions.

@@ -8,7 +8,9 @@
 
 use std::sync::Arc;
 
-use agent_executor_core::{ModelErrorKind, ModelRef, ModelReply, ModelRequest, StopReason, Usage};
+use agent_executor_core::{
+    ModelErrorKind, ModelOptions, ModelRef, ModelReply, ModelRequest, StopReason, Usage,
+};
 use agent_langgraph_codec::{Kind, Message};
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -43,6 +45,7 @@ fn request(model: ModelRef) -> ModelRequest {
         tools: Vec::new().into(),
         max_output_tokens: None,
         response_format: None,
+        options: ModelOptions::default(),
     }
 }
 

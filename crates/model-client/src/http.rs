@@ -85,7 +85,7 @@ impl HttpClient {
         request: &ModelRequest,
         deltas: &mut Deltas<'_>,
     ) -> Result<ModelReply, ModelError> {
-        let codec = endpoint.codec(&request.model.model);
+        let codec = endpoint.codec(request);
         let tools = self.tools.get(codec, &request.tools);
         let body = |ask_usage| Bytes::from(codec.encode(&Call { request, tools: &tools, ask_usage }));
         let mut bytes = body(endpoint.asks_usage());

@@ -10,7 +10,6 @@ pub mod conformance;
 mod http;
 mod json;
 mod port;
-pub mod profiles;
 mod providers;
 mod scripted;
 pub mod sse;

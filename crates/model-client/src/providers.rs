@@ -9,7 +9,6 @@ use serde_json::Value;
 use crate::{
     codec::Codec,
     config::{KeyHeader, OpenAiApi},
-    profiles,
 };
 
 /// What the transport must know of a provider before it is configured.
@@ -21,8 +20,8 @@ pub(crate) struct Provider {
     pub(crate) key_header: KeyHeader,
     /// Headers that go with every request, unless configured otherwise.
     pub(crate) headers: &'static [(&'static str, &'static str)],
-    /// The codec for a model.
-    pub(crate) codec: fn(OpenAiApi, &str) -> &'static dyn Codec,
+    /// The codec; `true` where one of the definition's models exists on OpenAI's Responses API only.
+    pub(crate) codec: fn(OpenAiApi, bool) -> &'static dyn Codec,
 }
 
 static OPENAI_CHAT: openai_chat::ChatCompletions =
@@ -37,10 +36,9 @@ pub(crate) const PROVIDERS: &[Provider] = &[
         needs_key: true,
         key_header: KeyHeader::Bearer,
         headers: &[],
-        codec: |api, model| match api {
-            OpenAiApi::Responses => &openai_responses::Responses,
-            OpenAiApi::Auto if profiles::responses_only(model) => &openai_responses::Responses,
-            OpenAiApi::Auto | OpenAiApi::Chat => &OPENAI_CHAT,
+        codec: |api, responses_only| match (api, responses_only) {
+            (OpenAiApi::Responses, _) | (OpenAiApi::Auto, true) => &openai_responses::Responses,
+            (OpenAiApi::Chat, _) | (OpenAiApi::Auto, false) => &OPENAI_CHAT,
         },
     },
     Provider {
@@ -62,9 +60,29 @@ pub(crate) const PROVIDERS: &[Provider] = &[
     },
 ];
 
+/// Whether the system prompt of this model goes out in the role `developer`: `o1`, `o3-mini`, …
+fn is_o_series(model: &str) -> bool {
+    let mut letters = model.bytes();
+    letters.next() == Some(b'o') && letters.next().is_some_and(|letter| letter.is_ascii_digit())
+}
+
 /// OpenAI's error body: `{"error": {"message", "type", "code"}}`; some servers put a string there.
 fn openai_error(body: &Value) -> Option<String> {
     let error = body.get("error").or_else(|| body.get("response")?.get("error")).unwrap_or(body);
     let message = error.as_str().or_else(|| error.get("message")?.as_str())?;
     Some(message.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_o_series_calls_its_system_developer() {
+        for (name, developer) in
+            [("o1", true), ("o3-mini", true), ("omni", false), ("gpt-4o", false), ("", false)]
+        {
+            assert_eq!(is_o_series(name), developer, "{name}");
+        }
+    }
 }

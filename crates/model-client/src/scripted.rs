@@ -251,7 +251,7 @@ fn too_much(_: crate::turn::DecodeError) -> ModelError {
 mod tests {
     use std::sync::Arc;
 
-    use agent_executor_core::ModelRef;
+    use agent_executor_core::{ModelOptions, ModelRef};
     use agent_langgraph_codec::Message;
 
     use super::*;
@@ -268,6 +268,7 @@ mod tests {
             tools: Vec::new().into(),
             max_output_tokens: None,
             response_format: None,
+            options: ModelOptions::default(),
         }
     }
 

@@ -25,6 +25,7 @@ const CONFIG: &[&str] = &[
     "without_tools",
     "state_schema",
     "response_format",
+    "context",
 ];
 
 /// Members of a node that are no agent's.
@@ -104,6 +105,7 @@ fn agent(
         without_tools: without_tools(both.place("without_tools"))?,
         state_schema: state_schema(both.place("state_schema"))?,
         response_format: both.place("response_format").get("response_format").cloned().unwrap_or_default(),
+        context: super::context::settings(both.place("context"), warnings)?,
     })
 }
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::ModelRef;
 use crate::definition::agent::{self, Node};
 use crate::definition::canonical::{canonical_json, sha256_hex};
+use crate::definition::context;
 use crate::definition::error::DefinitionError;
 use crate::definition::field::FieldPath;
 use crate::definition::limits::{
@@ -46,6 +47,7 @@ const TOP: &[&str] = &[
     "general_purpose",
     "without_tools",
     "response_format",
+    "context",
 ];
 
 const TOOL: &[&str] =
@@ -74,8 +76,10 @@ impl Definition {
             orchestrator.response_format = top.get("response_format").cloned().unwrap_or_default();
         }
         let without = agent::without_tools(&top)?;
+        let context = context::settings(&top, &mut warnings)?;
         for agent in std::iter::once(&mut orchestrator).chain(&mut specialists) {
             agent.without_tools.extend_from_slice(&without);
+            agent.context = std::mem::take(&mut agent.context).over(&context);
         }
         let definition = Self {
             name: label(&top, "name", &mut warnings),

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::ModelRef;
+use crate::context::ContextSettings;
 
 /// One agent: the orchestrator or a specialist.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +26,8 @@ pub struct AgentSpec {
     pub state_schema: Value,
     /// Structured output (`response_format`), as written; null where none is asked for.
     pub response_format: Value,
+    /// How its context is managed: its own settings over the definition's (docs/context.md).
+    pub context: ContextSettings,
 }
 
 /// A tool that the definition brings along as a Python script.

@@ -147,7 +147,9 @@ impl Run {
         let Some(slot) = slots.get_mut(call_ref.index) else { return };
         let call_id = slot.call.id.clone().unwrap_or_default();
         let now = codec::iso_timestamp(ids.now_ns());
-        if let Some((path, file, pointer)) = tools::eviction::evict(&call_id, &slot.call.name, &answer, &now)
+        let limit = agent.spec.limits.large_tool_result;
+        if let Some((path, file, pointer)) =
+            tools::eviction::evict_above(limit, &call_id, &slot.call.name, &answer, &now)
         {
             answer.files.push((path, Some(Arc::new(file))));
             answer.content = pointer;

@@ -30,7 +30,9 @@ impl Run {
                 format!("the output begins with `{refused}`, which the definition counts as a failure");
             return self.end("ExecutionError", "result.requirement", message);
         }
-        let warnings = if text.trim().is_empty() { vec!["output.empty"] } else { Vec::new() };
+        let last = agent.graph.messages.last().and_then(|message| super::stops::last_stop(message));
+        let empty = text.trim().is_empty().then_some("output.empty");
+        let warnings = empty.into_iter().chain(last).chain(std::mem::take(&mut self.warnings)).collect();
         self.emit(ORCHESTRATOR, StreamEvent::End { completed: true });
         self.outcome = Some(Outcome::Completed { output, files, warnings });
     }

@@ -7,10 +7,10 @@ use agent_langgraph_codec::{Kind, Message};
 use super::start::{heal, rewrite};
 use super::{Failure, ORCHESTRATOR, Phase, Run};
 use crate::compiled::WRITE_TODOS;
-use crate::effect::{AgentId, Effect};
+use crate::effect::AgentId;
 use crate::graph::{AFTER_AGENT, MODEL, Shape, Write};
 use crate::ids::Ids;
-use crate::{ModelReply, ModelRequest};
+use crate::{ModelReply, Usage};
 
 /// Turns with nothing but unreadable calls that are answered before the run ends with what there is
 /// (deepagents-semantics 10, row 2).
@@ -29,28 +29,20 @@ impl Run {
         }
         agent.patched =
             last_turn_unreadable(&agent.graph.messages).then(|| heal(&agent.graph.messages, ids)).flatten();
-        let message_id = format!("lc_run--{}", ids.uuid());
-        let request = ModelRequest {
-            model: agent.spec.model.clone(),
-            system: Some(agent.spec.system.clone()),
-            messages: agent.patched.clone().unwrap_or_else(|| agent.graph.messages.clone()),
-            tools: agent.spec.offered.clone(),
-            max_output_tokens: None,
-            response_format: None,
-        };
-        agent.phase = Phase::AwaitingModel { message_id: message_id.clone() };
-        let ask = Effect::AskModel {
-            agent: id,
-            label: agent.label.clone(),
-            step: agent.graph.step() + 1,
-            message_id,
-            request: Box::new(request),
-        };
-        self.deferred.push(ask);
+        self.begin_asking(id, ids);
+    }
+
+    /// Counts a model call that was answered.
+    pub(super) fn count_call(&mut self, usage: Option<Usage>) {
+        self.model_calls += 1;
+        if let Some(usage) = usage {
+            self.usage.input_tokens += usage.input_tokens;
+            self.usage.output_tokens += usage.output_tokens;
+        }
     }
 
     /// Whether one more model call fits the job's budget.
-    fn budget(&self) -> Result<(), Failure> {
+    pub(super) fn budget(&self) -> Result<(), Failure> {
         let limits = &self.setup.limits;
         let spent = self.usage.input_tokens + self.usage.output_tokens;
         let asking =
@@ -73,9 +65,10 @@ impl Run {
             self.out_of_phase += 1;
             return;
         };
-        let Phase::AwaitingModel { message_id } = &mut agent.phase else { return };
+        let Phase::AwaitingModel { asking } = &mut agent.phase else { return };
+        let mut beside = std::mem::take(&mut asking.written);
         let mut message = reply.message;
-        message.id.get_or_insert_with(|| std::mem::take(message_id));
+        message.id.get_or_insert_with(|| std::mem::take(&mut asking.message_id));
         message.name = agent.spec.name.as_deref().map(str::to_owned);
         let calls = message.tool_calls().to_vec();
         let malformed = calls.is_empty() && unreadable_message(&message);
@@ -98,10 +91,12 @@ impl Run {
         let mut written = vec![Arc::new(message)];
         let answered = !artificial.is_empty();
         written.extend(artificial);
-        let mut writes = match agent.patched.take() {
-            Some(history) => vec![rewrite(history.into_iter().chain(written).collect())],
-            None => vec![Write::Messages(written)],
-        };
+        let mut writes: Vec<Write> = beside.before().into_iter().collect();
+        writes.push(match agent.patched.take() {
+            Some(history) => rewrite(history.into_iter().chain(written).collect()),
+            None => Write::Messages(written),
+        });
+        writes.extend(beside.after());
         let again = answered || (malformed && agent.malformed_turns <= MALFORMED_TURNS);
         let root = agent.graph.shape == Shape::Root;
         if !pending.is_empty() {
@@ -116,11 +111,7 @@ impl Run {
         agent.graph.advance(&[task], ids, &mut self.rows);
         agent.steps_taken += 1;
         agent.phase = Phase::Tools(Vec::new());
-        self.model_calls += 1;
-        if let Some(usage) = reply.usage {
-            self.usage.input_tokens += usage.input_tokens;
-            self.usage.output_tokens += usage.output_tokens;
-        }
+        self.count_call(reply.usage);
         let last = pending.is_empty() && !again;
         self.emit_state(id, true, last && root);
         if !pending.is_empty() {

@@ -48,32 +48,42 @@ pub fn evict_above(
     if EXEMPT.contains(&tool) {
         return None;
     }
-    let (text, others) = match &answer.content {
-        Content::Text(text) if limits::is_longer(text, limit) => (text.clone(), None),
-        Content::Text(_) => return None,
-        Content::Blocks(blocks) => {
-            let text = blocks.iter().filter_map(text_of).collect::<Vec<_>>().join("\n");
-            if !limits::is_longer(&text, limit) {
-                return None;
-            }
-            let others: Vec<Value> =
-                blocks.iter().filter(|block| text_of(block).is_none()).cloned().collect();
-            (text, (!others.is_empty()).then_some(others))
-        }
-    };
-    let path = format!("{DIRECTORY}/{}", file_name(call_id));
-    let note = note(call_id, &path, &text);
-    let content = match others {
-        None => Content::Text(note),
-        Some(mut blocks) => {
-            blocks.insert(0, json!({"type": "text", "text": note}));
-            Content::Blocks(blocks)
-        }
-    };
-    Some((path, record(text, Some(Encoding::Utf8), None, now), content))
+    limits::is_longer(&text_of_content(&answer.content), limit)
+        .then(|| move_out(call_id, &answer.content, now))
 }
 
-fn text_of(block: &Value) -> Option<&str> {
+/// Moves a result to a file, whatever its size.
+pub(crate) fn move_out(call_id: &str, content: &Content, now: &str) -> (String, FileData, Content) {
+    let text = text_of_content(content);
+    let others: Vec<Value> = match content {
+        Content::Text(_) => Vec::new(),
+        Content::Blocks(blocks) => blocks.iter().filter(|block| text_of(block).is_none()).cloned().collect(),
+    };
+    let path = path_of(call_id);
+    let note = note(call_id, &path, &text);
+    let content = if others.is_empty() {
+        Content::Text(note)
+    } else {
+        let note = json!({"type": "text", "text": note});
+        Content::Blocks(std::iter::once(note).chain(others).collect())
+    };
+    (path, record(text, Some(Encoding::Utf8), None, now), content)
+}
+
+/// Where the result of this call would be kept.
+pub(crate) fn path_of(call_id: &str) -> String {
+    format!("{DIRECTORY}/{}", file_name(call_id))
+}
+
+/// The text blocks, one a line.
+pub(crate) fn text_of_content(content: &Content) -> String {
+    match content {
+        Content::Text(text) => text.clone(),
+        Content::Blocks(blocks) => blocks.iter().filter_map(text_of).collect::<Vec<_>>().join("\n"),
+    }
+}
+
+pub(crate) fn text_of(block: &Value) -> Option<&str> {
     match block {
         Value::String(text) => Some(text),
         Value::Object(map) if map.get("type").and_then(Value::as_str) == Some("text") => {
@@ -94,7 +104,7 @@ fn file_name(call_id: &str) -> String {
 }
 
 fn note(call_id: &str, path: &str, text: &str) -> String {
-    let (sentence, sample) = preview(text);
+    let (sentence, sample) = preview(text, "result");
     let start = limits::first_chars(call_id, LONGEST_SHOWN);
     let rest = if start.len() < call_id.len() { "..." } else { "" };
     format!(
@@ -108,8 +118,8 @@ fn note(call_id: &str, path: &str, text: &str) -> String {
     )
 }
 
-/// A sentence about the sample, and the sample.
-fn preview(text: &str) -> (String, String) {
+/// A sentence about the sample, and the sample. `subject`: `result`, `content`.
+pub(crate) fn preview(text: &str, subject: &str) -> (String, String) {
     let lines = python_lines(text);
     let shown = if lines.len() <= PREVIEW_LINES {
         numbered(&lines, 1)
@@ -130,12 +140,11 @@ fn preview(text: &str) -> (String, String) {
         .iter()
         .enumerate()
         .any(|(index, line)| (index < head || index >= tail) && limits::is_longer(line, PREVIEW_WIDTH));
-    (sentence(omitted, clipped), shown)
+    (sentence(omitted, clipped, subject), shown)
 }
 
-fn sentence(omitted: bool, clipped: bool) -> String {
-    let what =
-        if omitted { "a preview showing the head and tail of the result" } else { "a preview of the result" };
+fn sentence(omitted: bool, clipped: bool, subject: &str) -> String {
+    let what = if omitted { "a preview showing the head and tail" } else { "a preview" };
     let remarks: Vec<&str> = [
         (omitted, "lines of the form `... [N lines truncated] ...` indicate omitted lines in the middle of the content"),
         (clipped, "the output contains lines longer than 1000 characters; this preview shows only their first 1000 characters"),
@@ -144,9 +153,9 @@ fn sentence(omitted: bool, clipped: bool) -> String {
     .filter_map(|(applies, remark)| applies.then_some(remark))
     .collect();
     if remarks.is_empty() {
-        format!("Here is {what}:")
+        format!("Here is {what} of the {subject}:")
     } else {
-        format!("Here is {what} ({}):", remarks.join("; "))
+        format!("Here is {what} of the {subject} ({}):", remarks.join("; "))
     }
 }
 

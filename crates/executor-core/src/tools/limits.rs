@@ -51,7 +51,7 @@ pub(super) fn is_longer(text: &str, limit: usize) -> bool {
 }
 
 /// The first code points of a text.
-pub(super) fn first_chars(text: &str, count: usize) -> &str {
+pub(crate) fn first_chars(text: &str, count: usize) -> &str {
     text.char_indices().nth(count).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
 }
 

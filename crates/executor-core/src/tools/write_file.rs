@@ -64,7 +64,7 @@ fn run(context: &ToolContext<'_>, args: &Map<String, Value>) -> ToolAnswer {
 }
 
 /// The record of a file with new content. A file keeps its birth; one whose birth is not known gets none.
-pub(super) fn record(
+pub(crate) fn record(
     content: String,
     encoding: Option<Encoding>,
     old: Option<&FileData>,

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use agent_executor_core::{ModelError, ModelErrorKind};
+use agent_executor_core::profiles::responses_only;
+use agent_executor_core::{ModelError, ModelErrorKind, ModelRequest};
 use reqwest::{
     Url,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
@@ -46,8 +47,11 @@ impl Endpoint {
         })
     }
 
-    pub(super) fn codec(&self, model: &str) -> &'static dyn Codec {
-        (self.provider.codec)(self.api, model)
+    /// The codec for a request. The machine says what its whole definition needs; a request from elsewhere is judged
+    /// by its own model.
+    pub(super) fn codec(&self, request: &ModelRequest) -> &'static dyn Codec {
+        let responses = request.options.responses_api || responses_only(&request.model.model);
+        (self.provider.codec)(self.api, responses)
     }
 
     pub(super) fn headers(&self) -> HeaderMap {
@@ -147,7 +151,8 @@ mod tests {
             ("anthropic", "http://h:1/v1", "http://h:1/v1/messages"),
         ] {
             let endpoint = endpoint(name, base).unwrap();
-            assert_eq!(endpoint.url(endpoint.codec("m")).as_str(), expected);
+            let codec = (endpoint.provider.codec)(OpenAiApi::Auto, false);
+            assert_eq!(endpoint.url(codec).as_str(), expected);
         }
     }
 

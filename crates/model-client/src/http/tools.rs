@@ -59,7 +59,7 @@ mod tests {
     fn a_list_is_written_once_per_form_and_forgotten_with_its_agent() {
         let codec = |name: &str| {
             let provider = PROVIDERS.iter().find(|provider| provider.name == name).unwrap();
-            (provider.codec)(OpenAiApi::Auto, "m")
+            (provider.codec)(OpenAiApi::Auto, false)
         };
         let spec = |name: &str| ToolSpec {
             name: name.to_owned(),

@@ -31,17 +31,13 @@ impl Codec for Messages {
     fn tools(&self, tools: &[ToolSpec]) -> Vec<u8> {
         let mut json = Json::default();
         json.raw("[");
-        for (place, tool) in tools.iter().enumerate() {
+        for tool in tools {
             json.comma()
                 .raw(r#"{"name":"#)
                 .value(&tool.name)
                 .raw(r#","input_schema":"#)
                 .value(&tool.parameters);
-            json.raw(r#","description":"#).value(tool.description.trim());
-            if place + 1 == tools.len() {
-                json.raw(",").raw(CACHE);
-            }
-            json.raw("}");
+            json.raw(r#","description":"#).value(tool.description.trim()).raw("}");
         }
         json.raw("]");
         json.into_bytes()

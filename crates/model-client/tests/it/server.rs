@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use agent_executor_core::{ModelRef, ModelRequest};
+use agent_executor_core::{ModelOptions, ModelRef, ModelRequest};
 use agent_langgraph_codec::Message;
 use agent_model_client::{HttpClient, HttpConfig, OpenAiApi};
 use secrecy::SecretString;
@@ -159,6 +159,7 @@ pub(crate) fn request(provider: &str, model: &str, messages: Vec<Message>) -> Mo
         tools: Vec::new().into(),
         max_output_tokens: None,
         response_format: None,
+        options: ModelOptions::default(),
     }
 }
 

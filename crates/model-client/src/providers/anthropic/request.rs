@@ -1,5 +1,6 @@
 //! The body of a request to the Messages API.
 
+use agent_executor_core::profiles::{DEFAULT_ANTHROPIC_OUTPUT, ModelProfile};
 use agent_langgraph_codec::{Content, InvalidToolCall, Kind, Message, ToolCall, ToolStatus};
 use serde_json::Map;
 
@@ -8,22 +9,24 @@ use crate::{
     blocks::{Block, Media, assistant_text, blocks, objects, text},
     codec::Call,
     json::Json,
-    profiles,
 };
 
 pub(super) fn encode(call: &Call<'_>) -> Vec<u8> {
     let request = call.request;
     let model = &request.model.model;
-    let known = profiles::find("anthropic", model).map(|profile| profile.max_output_tokens);
-    let limit = request.max_output_tokens.or(known).unwrap_or(profiles::DEFAULT_ANTHROPIC_OUTPUT);
+    let known = ModelProfile::find("anthropic", model).and_then(|profile| profile.max_output_tokens);
+    let limit = request.max_output_tokens.or(known).unwrap_or(DEFAULT_ANTHROPIC_OUTPUT);
     let mut json = Json::with_capacity(call.tools.len() + 8192);
     json.raw(r#"{"max_tokens":"#).value(&limit).raw(r#","messages":["#);
     write_messages(&mut json, &request.messages);
-    json.raw(r#"],"model":"#).value(model).raw(",").raw(CACHE).raw(r#","stream":true"#);
-    write_system(&mut json, request.system.as_deref(), &request.messages);
-    if !call.tools.is_empty() {
-        json.raw(r#","tools":"#).raw_bytes(call.tools);
+    json.raw(r#"],"model":"#).value(model);
+    let cache = request.options.prompt_caching;
+    if cache {
+        json.raw(",").raw(CACHE);
     }
+    json.raw(r#","stream":true"#);
+    write_system(&mut json, request.system.as_deref(), &request.messages, cache);
+    write_tools(&mut json, call.tools, cache);
     if let Some(format) = &request.response_format {
         json.raw(r#","output_config":{"format":{"type":"json_schema","schema":"#);
         json.value(&format.schema).raw("}}");
@@ -33,7 +36,7 @@ pub(super) fn encode(call: &Call<'_>) -> Vec<u8> {
 }
 
 /// The system prompt, then every system message of the conversation: this API takes them in one place only.
-fn write_system(json: &mut Json, prompt: Option<&str>, messages: &[std::sync::Arc<Message>]) {
+fn write_system(json: &mut Json, prompt: Option<&str>, messages: &[std::sync::Arc<Message>], cache: bool) {
     let late = messages.iter().filter(|message| is_system(message));
     let texts: Vec<String> = prompt
         .map(str::to_owned)
@@ -51,7 +54,23 @@ fn write_system(json: &mut Json, prompt: Option<&str>, messages: &[std::sync::Ar
     for text in before {
         json.comma().raw(r#"{"type":"text","text":"#).value(text).raw("}");
     }
-    json.comma().raw(r#"{"type":"text","text":"#).value(last).raw(",").raw(CACHE).raw("}]");
+    json.comma().raw(r#"{"type":"text","text":"#).value(last);
+    if cache {
+        json.raw(",").raw(CACHE);
+    }
+    json.raw("}]");
+}
+
+/// The last tool is marked: everything up to it may be kept.
+fn write_tools(json: &mut Json, tools: &[u8], cache: bool) {
+    if tools.is_empty() {
+        return;
+    }
+    json.raw(r#","tools":"#);
+    match tools.strip_suffix(b"}]").filter(|_| cache) {
+        Some(open) => json.raw_bytes(open).raw(",").raw(CACHE).raw("}]"),
+        None => json.raw_bytes(tools),
+    };
 }
 
 fn is_system(message: &Message) -> bool {

@@ -6,7 +6,7 @@ use crate::{
     blocks::{Block, assistant_text, blocks, url},
     codec::Call,
     json::Json,
-    profiles::is_o_series,
+    providers::is_o_series,
 };
 
 pub(super) fn encode(call: &Call<'_>, vendor: bool) -> Vec<u8> {

@@ -8,7 +8,7 @@ use crate::{
     blocks::{Block, assistant_text, blocks, objects, text, url},
     codec::Call,
     json::Json,
-    profiles::is_o_series,
+    providers::is_o_series,
 };
 
 pub(super) fn encode(call: &Call<'_>) -> Vec<u8> {
