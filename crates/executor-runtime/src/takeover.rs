@@ -42,6 +42,7 @@ pub(crate) async fn mark(outlet: &mut Outlet, store: &dyn Store, job: &JobRecord
             step: place.step,
             attempt: place.attempt,
             message_id: Arc::from(message_id),
+            source: None,
         };
         outlet.supersede_text(&place, from);
     }
