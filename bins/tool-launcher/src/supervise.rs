@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use crate::frames::{self, Outcome, Report, Request};
 use crate::grants::Grants;
 use crate::output::Kept;
 use crate::plan::Plan;
-use crate::tree::{self, Tree};
+use crate::tree::{self, Tree, Usage};
 
 /// Bytes of a message in one packet; the runner uses the same.
 const PIECE: usize = 60_000;
@@ -171,19 +172,25 @@ impl<'a> Session<'a> {
         })
     }
 
+    fn look(&mut self) -> Usage {
+        let usage = self.tree.usage();
+        self.grants
+            .look(&usage.parents, Instant::now(), |asker| Path::new(&format!("/proc/{asker}")).exists());
+        usage
+    }
+
     /// Grants or refuses new processes and threads.
     fn decide(&mut self) {
         let Some(wish) = self.forks.as_ref().and_then(Forks::next) else { return };
-        let usage = self.tree.usage();
-        let now = Instant::now();
-        self.grants.look(wish.asker, &usage.pids, now);
+        self.grants.asks(wish.asker);
+        let usage = self.look();
         let (there, most) = match wish.thread {
             true => (usage.threads, self.plan.processes * THREADS_EACH),
             false => (usage.pids.len(), self.plan.processes),
         };
-        let granted = there + self.grants.open(wish.thread) < most;
+        let granted = there + self.grants.unseen(wish.thread) < most;
         if granted {
-            self.grants.grant(wish.asker, wish.thread, now);
+            self.grants.grant(wish.asker, tree::process_of(wish.asker), wish.thread, Instant::now());
         } else {
             self.forks_refused += 1;
         }
@@ -274,7 +281,7 @@ impl<'a> Session<'a> {
 
     fn over_a_limit(&mut self) -> Option<Ended> {
         self.collect();
-        let usage = self.tree.usage();
+        let usage = self.look();
         let ended = |outcome, detail: String| Some((outcome, detail, Vec::new()));
         let before = self.pending.as_ref().map_or(Duration::ZERO, |pending| pending.cpu_before);
         if usage.cpu.saturating_sub(before) > Duration::from_secs(self.plan.cpu_seconds) {

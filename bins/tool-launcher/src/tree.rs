@@ -21,6 +21,8 @@ const BEGAN: usize = 19;
 #[derive(Debug, Default)]
 pub(crate) struct Usage {
     pub(crate) pids: Vec<i32>,
+    /// The same with the parent of each.
+    pub(crate) parents: Vec<(i32, i32)>,
     pub(crate) threads: usize,
     pub(crate) cpu: Duration,
     /// Memory of their own, without what they share with files. What they share with each other counts for each.
@@ -46,6 +48,8 @@ impl Tree {
         let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
         for pid in &usage.pids {
             let Some(fields) = stat(&pid.to_string()) else { continue };
+            let parent = fields.get(PARENT).and_then(|parent| i32::try_from(*parent).ok());
+            usage.parents.push((*pid, parent.unwrap_or(0)));
             kernel_says += sum(&fields, ALL_TICKS);
             self.ticks.insert((*pid, fields.get(BEGAN).copied().unwrap_or(0)), sum(&fields, OWN_TICKS));
             usage.threads += usize::try_from(fields.get(THREADS).copied().unwrap_or(1)).unwrap_or(1);
@@ -58,6 +62,13 @@ impl Tree {
         usage.cpu = Duration::from_millis(kernel_says.max(we_saw) * 1000 / TICKS);
         usage
     }
+}
+
+/// The process of a thread; the thread itself where that cannot be told.
+pub(crate) fn process_of(thread: u32) -> i32 {
+    let status = fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
+    let told = status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok());
+    told.or_else(|| i32::try_from(thread).ok()).unwrap_or(0)
 }
 
 /// The same memory counted exactly: what forks share counts once. Slower, so only asked where the sum is too much.

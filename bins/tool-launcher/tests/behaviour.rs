@@ -234,6 +234,21 @@ async fn each_limit_ends_a_script_and_is_named() {
 }
 
 #[tokio::test]
+async fn many_processes_one_after_another_are_no_bomb() {
+    let Some(rig) = rig() else { return };
+    let source = "
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+def one(n):
+    return subprocess.run(['/bin/sh', '-c', f'true; echo {n}'], capture_output=True, check=True).stdout
+for n in range(30):
+    one(n)
+with ThreadPoolExecutor(4) as pool:
+    return b''.join(pool.map(one, range(40))).count(b'\\n')";
+    assert_eq!(body(&rig, source).await, "40");
+}
+
+#[tokio::test]
 async fn what_a_script_prints_is_kept_only_so_far_and_never_blocks_it() {
     let Some(rig) = rig_with(ScriptLimits { output_bytes: 10, ..ScriptLimits::default() }) else { return };
     assert_eq!(body(&rig, "print('x' * (8 << 20))\nreturn 'printed'").await, "printed");

@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -121,29 +122,11 @@ async fn the_environment_holds_nothing_of_the_worker() {
     assert_eq!(open, "4");
 }
 
-/// Processes and threads below this process, interpreters and what they started.
-fn interpreters() -> usize {
-    let own = std::process::id().to_string();
-    let mut parents = std::collections::BTreeMap::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let pid = entry.file_name().to_string_lossy().into_owned();
-        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
-        let Some((name, rest)) = stat.rsplit_once(") ") else { continue };
-        // The launcher itself is no process of the script.
-        let launcher = name.contains("tool-launcher");
-        parents.insert(pid, (rest.split(' ').nth(1).unwrap_or_default().to_owned(), launcher));
-    }
-    let below = |pid: &String| {
-        let mut at = pid;
-        while let Some((parent, _)) = parents.get(at) {
-            if *parent == own {
-                return true;
-            }
-            at = parent;
-        }
-        false
-    };
-    parents.iter().filter(|(pid, (_, launcher))| !launcher && below(pid)).count()
+/// Processes that work below this folder: interpreters and what they started.
+fn working_in(folder: &Path) -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let places = processes.filter_map(|entry| std::fs::read_link(entry.path().join("cwd")).ok());
+    places.filter(|place| place.starts_with(folder)).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,10 +153,10 @@ return made";
     assert_eq!(body(&rig, bomb).await, "15");
 
     let (most, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-    let (seen, end) = (most.clone(), over.clone());
+    let (seen, end, folder) = (most.clone(), over.clone(), rig.folder.path().to_owned());
     let watch = std::thread::spawn(move || {
         while !end.load(Ordering::Relaxed) {
-            seen.fetch_max(interpreters(), Ordering::Relaxed);
+            seen.fetch_max(working_in(&folder), Ordering::Relaxed);
         }
     });
     let wild = body(&rig, "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass").await;
@@ -182,7 +165,7 @@ return made";
     assert!(wild.starts_with("Error: script `it` was ended: it "), "{wild}");
     let most = most.load(Ordering::Relaxed);
     assert!((8..=16).contains(&most), "{most} processes at once");
-    assert_eq!(interpreters(), 0, "something lives on");
+    assert_eq!(working_in(rig.folder.path()), 0, "something lives on");
 
     let told = body(&rig, "import os\nwhile True: os.fork()").await;
     assert!(told.starts_with("Error: "), "{told}");
@@ -348,7 +331,7 @@ async fn with_the_network_allowed_only_the_internet_is_reached() {
 }
 
 /// A launcher on a kernel that lacks one call: a filter answers it with `ENOSYS` before the real launcher starts.
-fn launcher_without(call: u32, folder: &std::path::Path) -> std::path::PathBuf {
+fn launcher_without(call: u32, folder: &Path) -> std::path::PathBuf {
     let find =
         std::process::Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
     let python = String::from_utf8(find.unwrap().stdout).unwrap();
