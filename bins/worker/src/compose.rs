@@ -10,6 +10,7 @@ use agent_executor_core::ModelRef;
 use agent_executor_runtime::RuntimeSettings;
 use agent_model_client::{HttpClient, HttpConfig, OpenAiApi};
 use agent_stream_sink::{QueueLimits, RedisConfig, RedisSink, Replay};
+use agent_telemetry::traces::{Traces, TracesOptions};
 use agent_tool_host::{Confinement, ScriptHost, ScriptLimits, ScriptSettings};
 use agent_transport_nats::{Credentials, NatsSettings};
 use agent_wire::{FileForm, Limits, stream};
@@ -85,6 +86,20 @@ pub(crate) fn nats(settings: &Settings) -> NatsSettings {
         client_name: settings.logs.service_name.clone(),
         ..NatsSettings::new(nats.url.as_str())
     }
+}
+
+/// Where traces go; `None`: nowhere. Call it inside the runtime.
+pub(crate) fn traces(settings: &Settings) -> anyhow::Result<Option<Traces>> {
+    let logs = &settings.logs;
+    let Some(endpoint) = &logs.otlp_endpoint else { return Ok(None) };
+    let options = TracesOptions {
+        endpoint: endpoint.as_str(),
+        headers: logs.otlp_headers.as_ref().map_or("", |headers| headers.expose_secret()),
+        service: &logs.service_name,
+        version: logs.service_version.as_deref().unwrap_or(env!("CARGO_PKG_VERSION")),
+        attributes: logs.resource_attributes.as_deref().unwrap_or_default(),
+    };
+    Ok(Some(agent_telemetry::traces::install(options)?))
 }
 
 /// How to reach PostgreSQL.

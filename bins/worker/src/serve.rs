@@ -68,6 +68,7 @@ pub(crate) fn main() -> ExitCode {
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     let metrics = agent_telemetry::install().context("metrics cannot be recorded")?;
+    let traces = compose::traces(&settings)?;
     let store: Arc<dyn Store> = Arc::new(connect_store(&settings).await?);
     let sink: Arc<dyn StreamSink> = Arc::new(compose::sink(&settings)?);
     let nats = agent_transport_nats::connect(compose::nats(&settings)).await.context("NATS")?;
@@ -100,6 +101,10 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     stop_http.cancel();
     upkeep.abort();
     nats.flush().await;
+    if let Some(traces) = traces {
+        // It blocks until the last spans are taken.
+        tokio::task::spawn_blocking(move || traces.shut_down()).await?;
+    }
     if !drained {
         warn!(event = "drain_incomplete");
     }

@@ -186,6 +186,9 @@ variables! {
         RUST_LOG: Kind::Text, "Directives per target; wins over the level.";
         LOG_FORMAT: Kind::Choice(LogFormat::WORDS), "JSON lines, or lines for people.", default("json");
         OTEL_SERVICE_NAME: Kind::Text, "Name of this service in logs and traces.", default("agent-executor-service");
-        OTEL_EXPORTER_OTLP_ENDPOINT: Kind::Url(&["http", "https"]), "Where traces go; unset: nowhere.";
+        OTEL_EXPORTER_OTLP_ENDPOINT: Kind::Url(&["http", "https"]), "Where traces go, as OTLP over HTTP (protobuf, usually port 4318): spans are sent to `<endpoint>/v1/traces`. Unset: nowhere.";
+        OTEL_EXPORTER_OTLP_HEADERS: Kind::Text, "Headers of each request to it, `name=value` pairs, comma-separated.", secret();
+        OTEL_SERVICE_VERSION: Kind::Text, "Version of this service in traces; unset: the program's.";
+        OTEL_RESOURCE_ATTRIBUTES: Kind::Text, "Further attributes of this service in traces, `name=value` pairs, comma-separated.";
     }
 }

@@ -117,6 +117,7 @@ impl Settings {
             &self.nats.token,
             &self.models.openai_api_key,
             &self.models.anthropic_api_key,
+            &self.logs.otlp_headers,
         ];
         let whole = whole.into_iter().flatten().chain(self.http.tokens.iter().map(|token| &token.token));
         let whole: Vec<String> = whole.map(|secret| secret.expose_secret().to_owned()).collect();
@@ -132,7 +133,11 @@ impl Settings {
         let inside =
             whole.iter().map(String::as_str).chain(addresses.iter().flat_map(|urls| urls.split(',')));
         let inside: Vec<String> = inside.flat_map(passwords).collect();
-        whole.into_iter().chain(inside).collect()
+        let headers = self.logs.otlp_headers.iter().flat_map(|headers| headers.expose_secret().split(','));
+        let headers =
+            headers.filter_map(|header| header.split_once('=')).map(|(_, value)| value.trim().to_owned());
+        let headers: Vec<String> = headers.filter(|value| !value.is_empty()).collect();
+        whole.into_iter().chain(inside).chain(headers).collect()
     }
 }
 

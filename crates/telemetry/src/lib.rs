@@ -3,6 +3,7 @@
 //! - [`metric`]: each metric, declared once with its name, labels and help.
 //! - [`install`]: the recorder behind them, and the page that `/metrics` answers with.
 //! - [`logs`]: JSON lines for machines, plain lines for people.
+//! - [`traces`]: spans of jobs, model calls and tool calls, exported by OTLP.
 //! - [`secrets`]: values that are replaced wherever a line would show them.
 
 pub mod declare;
@@ -11,6 +12,7 @@ pub mod metric;
 mod page;
 mod recorder;
 pub mod secrets;
+pub mod traces;
 
 pub use page::metrics_page;
 pub use recorder::{InstallError, Metrics, install};

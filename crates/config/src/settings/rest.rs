@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use crate::{Address, env, kind::choice, reader::Reader};
 
 choice! {
@@ -96,6 +98,12 @@ pub struct LogSettings {
     pub service_name: String,
     /// Where traces go.
     pub otlp_endpoint: Option<Address>,
+    /// Headers of each request to it.
+    pub otlp_headers: Option<SecretString>,
+    /// Version of this service in traces.
+    pub service_version: Option<String>,
+    /// Further attributes of this service in traces.
+    pub resource_attributes: Option<String>,
 }
 
 impl LogSettings {
@@ -106,6 +114,9 @@ impl LogSettings {
             format: reader.get(&env::LOG_FORMAT),
             service_name: reader.get(&env::OTEL_SERVICE_NAME),
             otlp_endpoint: reader.find(&env::OTEL_EXPORTER_OTLP_ENDPOINT),
+            otlp_headers: reader.find(&env::OTEL_EXPORTER_OTLP_HEADERS),
+            service_version: reader.find(&env::OTEL_SERVICE_VERSION),
+            resource_attributes: reader.find(&env::OTEL_RESOURCE_ATTRIBUTES),
         }
     }
 }
