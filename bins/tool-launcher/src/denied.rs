@@ -76,7 +76,6 @@ const DENIED: &[i64] = &[
     libc::SYS_memfd_secret,
     libc::SYS_fchmod,
     libc::SYS_fchmodat,
-    libc::SYS_fchmodat2,
     libc::SYS_fchown,
     libc::SYS_fchownat,
     libc::SYS_utimensat,
@@ -95,6 +94,14 @@ const DENIED: &[i64] = &[
     libc::SYS_sched_setattr,
     libc::SYS_migrate_pages,
     libc::SYS_move_pages,
+];
+/// Numbers of calls that not every C library has a name for; the same on every architecture.
+const NEWER: &[i64] = &[
+    452, // fchmodat2
+    463, // setxattrat
+    466, // removexattrat
+    467, // open_tree_attr
+    469, // file_setattr
 ];
 #[cfg(target_arch = "x86_64")]
 const DENIED_HERE: &[i64] = &[
@@ -139,7 +146,7 @@ const INTERNET: [u64; 2] = [2, 10];
 /// The filter: everything is allowed but the lists above, which give `EPERM`.
 pub(crate) fn filter(network_allowed: bool, signals: bool) -> Result<BpfProgram, String> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
-    let always = DENIED.iter().chain(DENIED_HERE);
+    let always = DENIED.iter().chain(DENIED_HERE).chain(NEWER);
     let network = if network_allowed { &[] } else { NETWORK }.iter();
     let signals = if signals { &[] } else { SIGNALS }.iter();
     rules.extend(always.chain(network).chain(signals).map(|call| (*call, Vec::new())));

@@ -1,17 +1,53 @@
 //! The private working folder: what it takes, and its removal.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Least that an entry counts for, so that empty files have an end, too.
 const ENTRY: u64 = 4096;
 /// Folders below folders that are looked into; deeper ones count as over the limit.
 const MAX_DEPTH: usize = 64;
 
-pub(crate) fn make(path: &Path) -> io::Result<()> {
-    DirBuilder::new().mode(0o700).create(path)
+/// Younger folders are left alone: their owner may not hold them yet.
+const YOUNG: Duration = Duration::from_secs(60);
+
+/// Makes the folder. It is held as long as the answer lives, so that nobody takes it for one that was left behind.
+pub(crate) fn make(path: &Path) -> io::Result<File> {
+    DirBuilder::new().mode(0o700).create(path)?;
+    let held = File::open(path)?;
+    held.try_lock()?;
+    if let Some(parent) = path.parent() {
+        sweep(parent);
+    }
+    Ok(held)
+}
+
+/// Removes what launchers have left behind that were killed: folders with our names that nobody holds.
+fn sweep(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let ours = name.to_str().and_then(|name| name.strip_prefix("tool-")).is_some_and(|rest| {
+            rest.len() == 32
+                && rest.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+        });
+        let old = || {
+            entry.metadata().is_ok_and(|found| {
+                found.is_dir() && found.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > YOUNG))
+            })
+        };
+        if !ours || !old() {
+            continue;
+        }
+        // Somebody else's folder can neither be opened nor removed.
+        if let Ok(found) = File::open(entry.path())
+            && found.try_lock().is_ok()
+        {
+            drop(remove(&entry.path()));
+        }
+    }
 }
 
 /// Bytes that the folder takes, and files that were deleted while open. Stops counting above `limit`.

@@ -60,7 +60,7 @@ struct Session<'a> {
 /// Runs until the worker closes its end, the last request is answered or a limit is hit.
 pub(crate) fn run(plan: &Plan, text: &str) -> Result<(), String> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(told("subreaper"))?;
-    folder::make(&plan.work).map_err(told("working folder"))?;
+    let held = folder::make(&plan.work).map_err(told("working folder"))?;
     let done = Session::start(plan, text).and_then(|mut session| {
         let ended = session.serve();
         // Nobody may live on while the report is written.
@@ -69,6 +69,7 @@ pub(crate) fn run(plan: &Plan, text: &str) -> Result<(), String> {
     });
     tree::kill_all();
     folder::remove(&plan.work).map_err(told("removing the working folder"))?;
+    drop(held);
     match done? {
         Some((report, reply)) => frames::write_report(&report, &reply).map_err(told("report")),
         None => Ok(()),

@@ -177,6 +177,43 @@ def it():
 }
 
 #[tokio::test]
+async fn what_a_killed_launcher_left_behind_is_removed_by_the_next() {
+    let Some(rig) = rig() else { return };
+    let folders =
+        ["tool-0123456789abcdef0123456789abcdef", "tool-1123456789abcdef0123456789abcdef", "tool-box"];
+    let [left, held, foreign] = folders.map(|name| rig.folder.path().join(name));
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    for folder in [&left, &held, &foreign] {
+        std::fs::create_dir_all(folder.join("deep")).unwrap();
+        std::fs::File::open(folder).unwrap().set_modified(long_ago).unwrap();
+    }
+    let holder = std::fs::File::open(&held).unwrap();
+    holder.try_lock().unwrap();
+    assert_eq!(body(&rig, "return 'done'").await, "done");
+    assert_eq!((left.exists(), held.exists(), foreign.exists()), (false, true, true));
+}
+
+#[tokio::test]
+async fn the_examples_of_the_documentation_run() {
+    let Some(rig) = rig() else { return };
+    let page = include_str!("../../../docs/tool-scripts.md");
+    let block = |kind: &str| page.split(&format!("```{kind}\n")).nth(1).unwrap().split("```").next().unwrap();
+    let definition: Value = serde_json::from_str(block("json")).unwrap();
+    let source = definition["tool_definitions"][0]["runtime"]["script"].as_str().unwrap();
+    let tools = Arc::from([script("word_count", source), script("rename", block("python"))]);
+    let counted = rig.host.call(&tools, call_of("word_count", json!({"text": "a b c"})), Class::Pure).await;
+    assert_eq!(text_of(&counted.unwrap().content), "3");
+    let mut call = call_of("rename", json!({"old": "/a", "new": "/b"}));
+    let content = FileContent::Text("text".to_owned());
+    let file = FileData { content, encoding: None, created_at: None, modified_at: None, extra: Map::new() };
+    call.view.files = Arc::new([("/a".to_owned(), Arc::new(file))].into_iter().collect());
+    let renamed = rig.host.call(&tools, call, Class::Pure).await.unwrap();
+    assert_eq!(text_of(&renamed.content), "renamed /a to /b");
+    let paths: Vec<_> = renamed.files.iter().map(|(path, file)| (path.as_str(), file.is_some())).collect();
+    assert_eq!(paths, [("/b", true), ("/a", false)]);
+}
+
+#[tokio::test]
 async fn what_a_script_prints_is_no_answer() {
     let Some(rig) = rig() else { return };
     let said = body(

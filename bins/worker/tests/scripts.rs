@@ -13,8 +13,8 @@ mod common;
 use std::path::Path;
 use std::process::Command;
 
-use agent_testkit::FakeModel;
-use common::{Plan, http, job};
+use agent_testkit::{FakeModel, until};
+use common::{PATIENCE, Plan, http, job};
 use serde_json::{Value, json};
 
 /// Puts the launcher beside the worker where only this package was built.
@@ -150,6 +150,45 @@ async fn an_operator_who_wants_no_scripts_gets_none() {
     let (_, body) = http(stack.port, "POST", "/", &job).await.unwrap();
     assert!(body.contains("TOOL_SCRIPTS=off"), "{body}");
     assert_eq!(stack.model.requests(), 0);
+}
+
+/// Processes that work below this folder.
+fn working_in(folder: &Path) -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let places = processes.filter_map(|entry| std::fs::read_link(entry.path().join("cwd")).ok());
+    places.filter(|place| place.starts_with(folder)).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_killed_takes_its_scripts_with_it() {
+    let Some(path) = path() else { return };
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scripts-killed");
+    std::fs::remove_dir_all(&folder).ok();
+    std::fs::create_dir_all(&folder).unwrap();
+    let folder = folder.canonicalize().unwrap();
+    let plan = Plan::default().env("PATH", path).env("TMPDIR", folder.to_str().unwrap());
+    let Some(mut stack) = plan.start().await else { return };
+    // One sleeps by itself, one through a process that has left its group.
+    let asleep = "\n    import time\n    time.sleep(600)\n    return {}";
+    let away =
+        "import subprocess\n    subprocess.run(['/bin/sleep', '600'], start_new_session=True)\n    answer";
+    let job = scripted(
+        "killed-1",
+        &[
+            ("word_stats", &WORD_STATS.replace("\n    words", &format!("{asleep}\n    words"))),
+            ("save_note", &SAVE_NOTE.replacen("answer", away, 1)),
+            ("failing", FAILING),
+        ],
+    );
+    stack.publish(&job).await;
+    until("both scripts run", PATIENCE, async || (working_in(&folder) >= 3).then_some(())).await.unwrap();
+    stack.worker.signal("KILL");
+    stack.worker.ended().await;
+    until("all of them have ended", PATIENCE, async || (working_in(&folder) == 0).then_some(()))
+        .await
+        .unwrap();
+    let left = async || std::fs::read_dir(&folder).unwrap().next().is_none().then_some(());
+    until("nothing is left of them", PATIENCE, left).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
