@@ -24,5 +24,5 @@ pub use postgres::{PostgresConfig, PostgresStore};
 pub use sqlite::SqliteStore;
 pub use types::{
     Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JobStatus, JournalRow,
-    Lease, NewJob, OutboxMessage, Retention, Snapshot, StepRecord, StepState, Terminal,
+    Lease, NewJob, OutboxMessage, Pressure, Retention, Snapshot, StepRecord, StepState, Terminal,
 };

@@ -122,8 +122,32 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn orphans(&self, idle: Duration, limit: usize) -> Result<Vec<Arc<str>>, StoreError> {
-        Ok(self.state().orphans(idle, limit))
+    async fn orphans(
+        &self,
+        idle: Duration,
+        handed_back: Duration,
+        limit: usize,
+    ) -> Result<Vec<Arc<str>>, StoreError> {
+        Ok(self.state().orphans(idle, handed_back, limit))
+    }
+
+    async fn overdue(&self, limit: usize) -> Result<Vec<JobRecord>, StoreError> {
+        Ok(self.state().overdue(limit))
+    }
+
+    async fn end_queued(&self, terminal: Terminal) -> Result<bool, StoreError> {
+        check::terminal(&terminal)?;
+        check::outbox(&terminal.outbox)?;
+        Ok(self.state().end_queued(terminal))
+    }
+
+    async fn elect(&self, role: &str, owner: &Arc<str>, ttl: Duration) -> Result<bool, StoreError> {
+        check::text("role", role)?;
+        Ok(self.state().elect(role, owner, ttl))
+    }
+
+    async fn now_ms(&self) -> Result<i64, StoreError> {
+        Ok(self.state().now())
     }
 
     async fn dead_letter(&self, letter: DeadLetter) -> Result<(), StoreError> {

@@ -7,8 +7,13 @@ use async_trait::async_trait;
 
 use crate::types::{
     Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JournalRow, Lease,
-    OutboxMessage, Retention, Snapshot, Terminal,
+    OutboxMessage, Pressure, Retention, Snapshot, Terminal,
 };
+
+/// The row of a role among the leases; no thread id begins with `~`.
+pub(crate) fn role_key(role: &str) -> String {
+    format!("~{role}")
+}
 
 /// Why the store did not do what was asked. Nothing was written, unless the variant says otherwise.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -144,11 +149,49 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError`]; marking twice is harmless.
     async fn outbox_sent(&self, sent: &[OutboxMessage]) -> Result<(), StoreError>;
 
-    /// Threads with an open job that nobody holds and that has seen no activity for `idle`, at most `limit`.
+    /// Threads with an open job that nobody holds, at most `limit`: those whose holder has vanished and that have
+    /// seen no activity for `idle`, and those that were handed back `handed_back` ago and that nobody has taken.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn orphans(&self, idle: Duration, limit: usize) -> Result<Vec<Arc<str>>, StoreError>;
+    async fn orphans(
+        &self,
+        idle: Duration,
+        handed_back: Duration,
+        limit: usize,
+    ) -> Result<Vec<Arc<str>>, StoreError>;
+
+    /// Open jobs that must end and that nobody is at: their deadline has passed or their end was asked for, and they
+    /// have not begun or their thread is free. Oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn overdue(&self, limit: usize) -> Result<Vec<JobRecord>, StoreError>;
+
+    /// Ends a job that has not begun, whoever holds its thread: status, result and outbox message. `false`: it is not
+    /// queued, or no longer.
+    ///
+    /// # Errors
+    /// [`StoreError`]; after [`StoreError::Unknown`] the job itself tells what happened.
+    async fn end_queued(&self, terminal: Terminal) -> Result<bool, StoreError>;
+
+    /// Takes or keeps a role that one worker has at a time, for `ttl`. `false`: another worker has it. A `ttl` of zero
+    /// gives it up.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn elect(&self, role: &str, owner: &Arc<str>, ttl: Duration) -> Result<bool, StoreError>;
+
+    /// The store's clock, in milliseconds since the epoch. Deadlines are measured by it alone.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn now_ms(&self) -> Result<i64, StoreError>;
+
+    /// Why no new work should be taken now, from what the store has seen lately; asks nobody.
+    fn pressure(&self) -> Option<Pressure> {
+        None
+    }
 
     /// Records a message that could not be made a job.
     ///

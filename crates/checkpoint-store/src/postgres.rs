@@ -10,6 +10,7 @@ mod reads;
 mod rows;
 mod session;
 mod sql;
+mod strain;
 mod tls;
 mod upkeep;
 mod worker;
@@ -24,12 +25,13 @@ use tokio::time::Instant;
 
 use self::calls::{BeginCall, WriteCall};
 use self::queue::{Limits, Queue};
+use self::strain::Strain;
 use self::worker::Worker;
 use crate::check;
-use crate::port::{Store, StoreError};
+use crate::port::{Store, StoreError, role_key};
 use crate::types::{
     Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JournalRow, Lease,
-    OutboxMessage, Retention, Snapshot, Terminal,
+    OutboxMessage, Pressure, Retention, Snapshot, Terminal,
 };
 
 pub use self::config::PostgresConfig;
@@ -49,6 +51,7 @@ pub struct PostgresStore {
     patience: Duration,
     /// Beyond the server's own limit of a statement.
     silence: Duration,
+    strain: Arc<Strain>,
 }
 
 impl std::fmt::Debug for PostgresStore {
@@ -70,6 +73,17 @@ impl PostgresStore {
     /// [`StoreError::Unavailable`] where the server does not answer, [`StoreError::SchemaTooOld`], or
     /// [`StoreError::Refused`] for settings that cannot work.
     pub async fn connect(config: PostgresConfig) -> Result<Self, StoreError> {
+        let store = Self::new(config)?;
+        store.check_schema().await?;
+        Ok(store)
+    }
+
+    /// A store whose server may come later: it connects when it is first asked. Ask [`Store::health`] before it is
+    /// used, which also checks the schema. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] for settings that cannot work.
+    pub fn new(config: PostgresConfig) -> Result<Self, StoreError> {
         let connector = Connector::new(&config).map_err(|error| StoreError::Refused(error.to_string()))?;
         let recycling_method = RecyclingMethod::Fast;
         let manager =
@@ -89,8 +103,8 @@ impl PostgresStore {
             ttl: config.lease_ttl.as_secs_f64(),
             patience: config.pool_wait,
             silence: config.statement_timeout + Duration::from_secs(2),
+            strain: Arc::default(),
         };
-        store.check_schema().await?;
         for _ in 0..config.commit_connections.max(1) {
             let worker = Worker {
                 queue: store.queue.clone(),
@@ -98,6 +112,7 @@ impl PostgresStore {
                 ttl: store.ttl,
                 silence: store.silence,
                 pool_wait: config.pool_wait,
+                strain: store.strain.clone(),
             };
             tokio::spawn(worker.run());
         }
@@ -189,8 +204,36 @@ impl Store for PostgresStore {
         self.mark_sent(sent).await
     }
 
-    async fn orphans(&self, idle: Duration, limit: usize) -> Result<Vec<Arc<str>>, StoreError> {
-        self.unheld(idle, limit).await
+    async fn orphans(
+        &self,
+        idle: Duration,
+        handed_back: Duration,
+        limit: usize,
+    ) -> Result<Vec<Arc<str>>, StoreError> {
+        self.unheld(idle, handed_back, limit).await
+    }
+
+    async fn overdue(&self, limit: usize) -> Result<Vec<JobRecord>, StoreError> {
+        self.must_end(limit).await
+    }
+
+    async fn end_queued(&self, terminal: Terminal) -> Result<bool, StoreError> {
+        check::terminal(&terminal)?;
+        check::outbox(&terminal.outbox)?;
+        self.end_before_its_turn(&terminal).await
+    }
+
+    async fn elect(&self, role: &str, owner: &Arc<str>, ttl: Duration) -> Result<bool, StoreError> {
+        check::text("role", role)?;
+        self.take_role(&role_key(role), owner, ttl).await
+    }
+
+    async fn now_ms(&self) -> Result<i64, StoreError> {
+        self.clock().await
+    }
+
+    fn pressure(&self) -> Option<Pressure> {
+        self.strain.now()
     }
 
     async fn dead_letter(&self, letter: DeadLetter) -> Result<(), StoreError> {

@@ -17,7 +17,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use crate::check;
-use crate::port::{Store, StoreError};
+use crate::port::{Store, StoreError, role_key};
 use crate::types::{
     Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JournalRow, Lease,
     OutboxMessage, Retention, Snapshot, Terminal,
@@ -197,8 +197,33 @@ impl Store for SqliteStore {
         self.transact(move |tx, now| upkeep::outbox_sent(tx, now, &sent)).await
     }
 
-    async fn orphans(&self, idle: Duration, limit: usize) -> Result<Vec<Arc<str>>, StoreError> {
-        self.transact(move |tx, now| upkeep::orphans(tx, now, now - ms(idle), limit)).await
+    async fn orphans(
+        &self,
+        idle: Duration,
+        handed_back: Duration,
+        limit: usize,
+    ) -> Result<Vec<Arc<str>>, StoreError> {
+        self.transact(move |tx, now| upkeep::orphans(tx, now, idle, handed_back, limit)).await
+    }
+
+    async fn overdue(&self, limit: usize) -> Result<Vec<JobRecord>, StoreError> {
+        self.transact(move |tx, now| jobs::overdue(tx, now, limit)).await
+    }
+
+    async fn end_queued(&self, terminal: Terminal) -> Result<bool, StoreError> {
+        check::terminal(&terminal)?;
+        check::outbox(&terminal.outbox)?;
+        self.transact(move |tx, now| jobs::end_queued(tx, now, &terminal)).await
+    }
+
+    async fn elect(&self, role: &str, owner: &Arc<str>, ttl: Duration) -> Result<bool, StoreError> {
+        check::text("role", role)?;
+        let (key, owner) = (role_key(role), owner.clone());
+        self.transact(move |tx, now| upkeep::elect(tx, now, &key, &owner, ttl)).await
+    }
+
+    async fn now_ms(&self) -> Result<i64, StoreError> {
+        self.transact(|_, now| Ok(now)).await
     }
 
     async fn dead_letter(&self, letter: DeadLetter) -> Result<(), StoreError> {

@@ -263,6 +263,29 @@ pub struct DeadLetterRecord {
     pub created_at_ms: i64,
 }
 
+/// Why a store wants less work for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Pressure {
+    /// It cannot be reached.
+    Away,
+    /// Calls wait long for a connection.
+    PoolWait,
+    /// Its disk is full.
+    DiskFull,
+}
+
+impl Pressure {
+    /// A word for logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Away => "store_away",
+            Self::PoolWait => "store_pool",
+            Self::DiskFull => "store_disk_full",
+        }
+    }
+}
+
 /// How long things are kept. `None`: for ever.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Retention {

@@ -101,8 +101,25 @@ impl Store for Tested {
     async fn outbox_sent(&self, sent: &[OutboxMessage]) -> Result<(), StoreError> {
         self.store.outbox_sent(sent).await
     }
-    async fn orphans(&self, idle: Duration, limit: usize) -> Result<Vec<Arc<str>>, StoreError> {
-        self.store.orphans(idle, limit).await
+    async fn orphans(
+        &self,
+        idle: Duration,
+        handed_back: Duration,
+        limit: usize,
+    ) -> Result<Vec<Arc<str>>, StoreError> {
+        self.store.orphans(idle, handed_back, limit).await
+    }
+    async fn overdue(&self, limit: usize) -> Result<Vec<JobRecord>, StoreError> {
+        self.store.overdue(limit).await
+    }
+    async fn end_queued(&self, terminal: Terminal) -> Result<bool, StoreError> {
+        self.store.end_queued(terminal).await
+    }
+    async fn elect(&self, role: &str, owner: &Arc<str>, ttl: Duration) -> Result<bool, StoreError> {
+        self.store.elect(role, owner, ttl).await
+    }
+    async fn now_ms(&self) -> Result<i64, StoreError> {
+        self.store.now_ms().await
     }
     async fn dead_letter(&self, letter: DeadLetter) -> Result<(), StoreError> {
         self.store.dead_letter(letter).await

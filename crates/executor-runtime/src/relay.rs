@@ -63,7 +63,7 @@ impl Executor {
     async fn adopt_orphans(&self) -> Result<(), StoreError> {
         let shared = &self.shared;
         let orphans =
-            shared.backends.store.orphans(shared.settings.orphan_after, shared.settings.concurrency).await?;
+            shared.backends.store.orphans(shared.settings.orphan_after, shared.settings.orphan_after, shared.settings.concurrency).await?;
         for thread_id in orphans {
             let Some(slot) = self.free_slot() else { return Ok(()) };
             if shared.leases.holds(&thread_id) {

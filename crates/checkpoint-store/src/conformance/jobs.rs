@@ -164,6 +164,117 @@ pub async fn a_busy_thread_queues_and_finish_hands_over_in_admission_order<S: St
     assert_eq!(running(&store, "job-4", "thread").await.epoch, lease.epoch + 1);
 }
 
+fn early(job_id: &str, status: JobStatus) -> Terminal {
+    Terminal { status, ..end(job_id, "thread") }
+}
+
+/// A cancel or a deadline need not wait for the jobs before; what has begun is its holder's affair.
+pub async fn a_queued_job_can_end_before_its_turn<S: Store + Expire>(store: S) {
+    let lease = running(&store, "job-1", "thread").await;
+    for id in ["job-2", "job-3"] {
+        store.begin(offer(id, "thread", "worker-b")).await.unwrap();
+    }
+
+    assert!(!store.end_queued(early("job-1", JobStatus::Cancelled)).await.unwrap(), "it has begun");
+    assert!(!store.end_queued(early("unknown", JobStatus::Cancelled)).await.unwrap());
+    assert!(store.end_queued(early("job-2", JobStatus::Cancelled)).await.unwrap());
+    assert!(!store.end_queued(early("job-2", JobStatus::Failed)).await.unwrap(), "it has ended");
+
+    let ended = store.job("job-2").await.unwrap().expect("it is kept");
+    assert_eq!((ended.status, ended.result), (JobStatus::Cancelled, Some(end("job-2", "thread").result)));
+    let due = store.outbox_due(Duration::ZERO, 10).await.unwrap();
+    assert_eq!(due, [end("job-2", "thread").outbox]);
+    let finished = store.finish(&lease, Commit::default(), end("job-1", "thread")).await.unwrap();
+    assert_eq!(finished.next.map(|job| job.job_id), Some(name("job-3")));
+
+    let last = store.finish(&lease, Commit::default(), end("job-3", "thread")).await.unwrap();
+    assert_eq!(last, Finished { next: None });
+    assert_eq!(running(&store, "job-4", "thread").await.epoch, lease.epoch + 1, "the thread was free");
+}
+
+/// However finishes and early ends cross: no job ends twice, none is started after its end, none is left behind.
+pub async fn each_job_ends_once_when_early_ends_meet_finishes<S: Store + Expire>(store: S) {
+    const JOBS: usize = 40;
+    let store = Arc::new(store);
+    let lease = running(&*store, "job-0", "thread").await;
+    for n in 1..JOBS {
+        store.begin(offer(&format!("job-{n}"), "thread", "worker-b")).await.unwrap();
+    }
+    let enders = (1..JOBS).rev().map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let id = format!("job-{n}");
+            store.end_queued(early(&id, JobStatus::Cancelled)).await.unwrap().then_some(id)
+        })
+    });
+    let enders: Vec<_> = enders.collect();
+    let mut finished = Vec::new();
+    let mut current = Some(name("job-0"));
+    while let Some(id) = current {
+        let next = store.finish(&lease, Commit::default(), end(&id, "thread")).await.unwrap().next;
+        finished.push(id.to_string());
+        current = next.map(|job| {
+            assert_eq!(job.status, JobStatus::Running);
+            job.job_id
+        });
+    }
+
+    let mut ended = finished.clone();
+    for ender in enders {
+        ended.extend(ender.await.unwrap());
+    }
+    ended.sort_unstable();
+    let mut all: Vec<_> = (0..JOBS).map(|n| format!("job-{n}")).collect();
+    all.sort_unstable();
+    assert_eq!(ended, all);
+    for job in store.jobs_of("thread").await.unwrap() {
+        let by_finish = finished.iter().any(|id| **id == *job.job_id);
+        let expected = if by_finish { JobStatus::Completed } else { JobStatus::Cancelled };
+        assert_eq!(job.status, expected, "{}", job.job_id);
+    }
+    assert_eq!(running(&*store, "last", "thread").await.epoch, lease.epoch + 1, "the thread was free");
+}
+
+/// What the sweeper ends. A job that somebody is at is told by its own holder.
+pub async fn overdue_jobs_are_those_that_must_end_and_that_nobody_is_at<S: Store + Expire>(store: S) {
+    let at_once = |job_id: &str, thread: &str| BeginRequest {
+        job: NewJob { deadline: Some(Duration::ZERO), ..job(job_id, thread) },
+        owner: name("worker-a"),
+        fresh: None,
+    };
+    let ids = async || -> Vec<String> {
+        let jobs = store.overdue(10).await.unwrap();
+        jobs.iter().map(|job| job.job_id.to_string()).collect()
+    };
+    started(&store, at_once("held", "thread-1")).await;
+    store.begin(at_once("queued", "thread-1")).await.unwrap();
+    let (vanished, _) = started(&store, at_once("vanished", "thread-2")).await;
+    running(&store, "cancelled", "thread-3").await;
+    running(&store, "fine", "thread-4").await;
+    store.request_cancel("cancelled").await.unwrap();
+    assert_eq!(ids().await, ["queued"], "the others are held");
+
+    for thread in ["thread-2", "thread-3", "thread-4"] {
+        store.expire(thread).await;
+    }
+
+    let mut overdue = ids().await;
+    overdue.sort_unstable();
+    assert_eq!(overdue, ["cancelled", "queued", "vanished"]);
+    assert_eq!(store.overdue(1).await.unwrap().len(), 1);
+    store.finish(&vanished, Commit::default(), end("vanished", "thread-2")).await.unwrap();
+    assert_eq!(ids().await.len(), 2, "what has ended is not overdue");
+}
+
+/// Deadlines are compared with this clock and no other.
+pub async fn the_stores_clock_is_the_jobs_clock<S: Store + Expire>(store: S) {
+    let before = store.now_ms().await.unwrap();
+    running(&store, "job", "thread").await;
+    let created = store.job("job").await.unwrap().expect("admitted").created_at_ms;
+    let after = store.now_ms().await.unwrap();
+    assert!(before <= created && created <= after, "{before} {created} {after}");
+}
+
 /// However begins and finishes cross, a job that was told `Busy` is run by the one who held the thread.
 pub async fn no_queued_job_is_left_behind_when_begin_meets_finish<S: Store + Expire>(store: S) {
     const JOBS: usize = 40;

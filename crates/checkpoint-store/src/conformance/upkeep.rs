@@ -74,12 +74,44 @@ pub async fn orphans_are_open_threads_that_nobody_holds<S: Store + Expire>(store
     store.expire("expired").await;
     store.finish(&done, Commit::default(), end("job-4", "done")).await.unwrap();
 
-    let mut orphans = store.orphans(NOW, 10).await.unwrap();
+    let mut orphans = store.orphans(NOW, NOW, 10).await.unwrap();
     orphans.sort();
 
     assert_eq!(orphans, [name("expired"), name("released")]);
-    assert_eq!(store.orphans(NOW, 1).await.unwrap().len(), 1);
-    assert!(store.orphans(SHORT * 60, 10).await.unwrap().is_empty(), "they were active just now");
+    assert_eq!(store.orphans(NOW, NOW, 1).await.unwrap().len(), 1);
+    let long = SHORT * 60;
+    assert!(store.orphans(long, long, 10).await.unwrap().is_empty(), "they were active just now");
+}
+
+/// Whoever hands a thread back rings a doorbell; a vanished holder's doorbell rings only after a while.
+pub async fn a_handed_back_thread_is_an_orphan_sooner_than_an_expired_one<S: Store + Expire>(store: S) {
+    let released = running(&store, "job-1", "released").await;
+    running(&store, "job-2", "expired").await;
+    store.release(&released, 0).await.unwrap();
+    store.expire("expired").await;
+
+    assert_eq!(store.orphans(SHORT, NOW, 10).await.unwrap(), [name("released")]);
+    assert_eq!(store.orphans(NOW, SHORT, 10).await.unwrap(), [name("expired")]);
+}
+
+/// The sweeper's election: kept by whoever has it, free when its time has run out or it was given up.
+pub async fn a_role_has_one_worker_at_a_time<S: Store + Expire>(store: S) {
+    let (a, b) = (name("worker-a"), name("worker-b"));
+    assert!(store.elect("sweeper", &a, SHORT).await.unwrap());
+    assert!(!store.elect("sweeper", &b, SHORT).await.unwrap());
+    assert!(store.elect("sweeper", &a, SHORT).await.unwrap(), "it keeps what it has");
+    assert!(store.elect("another", &b, SHORT).await.unwrap());
+
+    assert!(store.elect("sweeper", &a, NOW).await.unwrap(), "given up");
+    assert!(store.elect("sweeper", &b, Duration::from_millis(1)).await.unwrap());
+    while !store.elect("sweeper", &a, SHORT).await.unwrap() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
+    assert!(store.orphans(NOW, NOW, 10).await.unwrap().is_empty(), "a role is no thread");
+    let all = Retention { threads: Some(NOW), ..Retention::default() };
+    store.purge(&all, 10).await.unwrap();
+    assert!(!store.elect("sweeper", &b, SHORT).await.unwrap(), "nor is it purged");
 }
 
 /// Nothing is left to read, and whoever was at it may write no more, not even into the thread's next life.

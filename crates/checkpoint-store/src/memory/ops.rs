@@ -28,6 +28,8 @@ pub(super) struct State {
     ttl: i64,
     jobs: BTreeMap<Arc<str>, Job>,
     threads: BTreeMap<Arc<str>, Thread>,
+    /// Who has a role, and until when.
+    roles: BTreeMap<String, (Arc<str>, i64)>,
     dead: Vec<DeadLetterRecord>,
     last_dead: i64,
 }
@@ -41,6 +43,10 @@ impl State {
         // Never backwards: transactions have an order, and so have their times.
         self.now = self.now.max(now);
         self.ttl = ms(ttl);
+    }
+
+    pub(super) const fn now(&self) -> i64 {
+        self.now
     }
 
     pub(super) fn expire(&mut self, thread_id: &str, now: i64) {
@@ -197,6 +203,22 @@ impl State {
             }
         }
         Ok(Finished { next: next.map(Box::new) })
+    }
+
+    pub(super) fn end_queued(&mut self, terminal: Terminal) -> bool {
+        let now = self.now;
+        let Some(job) = self.jobs.get_mut(&terminal.job_id) else { return false };
+        if job.record.status != JobStatus::Queued {
+            return false;
+        }
+        job.record.status = terminal.status;
+        job.record.result = Some(terminal.result);
+        job.ended = Some(now);
+        let message = terminal.outbox;
+        let thread = self.threads.entry(message.thread_id.clone()).or_default();
+        let sendable = Sendable { message, created: now, sent: None };
+        thread.outbox.entry(sendable.message.id.clone()).or_insert(sendable);
+        true
     }
 
     pub(super) fn renew(&mut self, leases: &[Lease]) -> Vec<Arc<str>> {

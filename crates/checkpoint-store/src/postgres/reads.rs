@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use agent_langgraph_codec::{BlobRow, CheckpointRow, WriteRow};
 use bytes::Bytes;
+use deadpool_postgres::PoolError;
+use tokio::time::Instant;
 use tokio_postgres::{Error, Row};
 
 use super::error::{Class, class};
@@ -13,7 +15,7 @@ use super::{NEEDED_SCHEMA, PostgresStore, job, sql};
 use crate::check;
 use crate::port::StoreError;
 use crate::seq;
-use crate::types::{JobRecord, JournalRow, Lease, Snapshot, StepRecord, StepState};
+use crate::types::{JobRecord, JournalRow, Lease, Snapshot, StepRecord, StepState, Terminal};
 
 /// How often a statement is tried again after a deadlock, or on a new connection after a break. All of them are
 /// harmless to repeat.
@@ -28,7 +30,14 @@ impl PostgresStore {
     pub(super) async fn ask(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
         let mut tries = 0;
         loop {
-            let client = self.pool.get().await?;
+            let asked_at = Instant::now();
+            let got = self.pool.get().await;
+            self.strain.waited(asked_at.elapsed());
+            let client = got.inspect_err(|error| {
+                if let PoolError::Backend(error) = error {
+                    self.strain.failed(error);
+                }
+            })?;
             let asking = async { client.query(&client.prepare_cached(sql).await?, params).await };
             let Ok(asked) = tokio::time::timeout(self.silence, asking).await else {
                 // What is still being sent would be met by whoever gets this connection next.
@@ -39,6 +48,7 @@ impl PostgresStore {
                 Ok(rows) => return Ok(rows),
                 Err(error) => error,
             };
+            self.strain.failed(&error);
             let class = class(&error);
             if class == Class::Broken {
                 drop(deadpool_postgres::Object::take(client));
@@ -132,6 +142,40 @@ impl PostgresStore {
         self.one_job(job_id).await
     }
 
+    pub(super) async fn must_end(&self, max: usize) -> Result<Vec<JobRecord>, StoreError> {
+        let query = format!(
+            "select {} from agent_jobs j left join agent_leases l on l.thread_id = j.thread_id
+            where j.{} and (j.cancel_requested or j.deadline_at <= now())
+                and (j.status = 'queued' or l.thread_id is null or l.released or l.lease_until <= now())
+            order by j.admitted limit $1",
+            sql::job_columns("j"),
+            sql::OPEN
+        );
+        let rows = self.ask(&query, &[&limit(max)]).await?;
+        let jobs: Vec<_> = rows.iter().map(job::of).collect::<Result<_, Error>>()?;
+        Ok(jobs.into_iter().flatten().collect())
+    }
+
+    pub(super) async fn end_before_its_turn(&self, terminal: &Terminal) -> Result<bool, StoreError> {
+        let outbox = &terminal.outbox;
+        let params: [Param<'_>; 7] = [
+            &&*terminal.job_id,
+            &&*outbox.thread_id,
+            &terminal.status.as_str(),
+            &&*terminal.result,
+            &&*outbox.id,
+            &outbox.subject,
+            &&*outbox.body,
+        ];
+        let rows = self.ask(END_QUEUED, &params).await?;
+        Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(false))
+    }
+
+    pub(super) async fn clock(&self) -> Result<i64, StoreError> {
+        let rows = self.ask("select (extract(epoch from now()) * 1000)::int8", &[]).await?;
+        Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(0))
+    }
+
     pub(super) async fn asked_to_cancel(&self, job_ids: &[Arc<str>]) -> Result<Vec<Arc<str>>, StoreError> {
         let ids: Vec<&str> = job_ids.iter().map(|id| &**id).collect();
         let query = "select job_id from agent_jobs where job_id = any($1::text[]) and cancel_requested";
@@ -193,6 +237,23 @@ on conflict (thread_id) do update set epoch = l.epoch + 1, owner = excluded.owne
     seq_reserved = l.seq_reserved + 1024, call = excluded.call
 where l.released or l.lease_until <= now()
 returning l.epoch, l.taken_over, l.seq_reserved";
+
+/// The lease row is locked first, as in every group, and told that something changed: whoever finishes under it now
+/// looks again and does not start a job that has ended.
+const END_QUEUED: &str = "
+with lease as materialized (
+    select l.thread_id from agent_leases l where l.thread_id = $2::text for no key update
+), marked as materialized (
+    update agent_leases l set waiting = true from lease where l.thread_id = lease.thread_id returning 1
+), ended as (
+    update agent_jobs j set status = $3, result = $4, ended_at = now()
+    where j.job_id = $1 and j.thread_id = $2::text and j.status = 'queued' and (select count(*) from marked) >= 0
+    returning 1
+), told as (
+    insert into agent_outbox (thread_id, id, subject, body)
+    select $2::text, $5, $6, $7 from ended on conflict do nothing
+)
+select exists (select from ended)";
 
 const SNAPSHOT: &str = "
 select 'c' as kind, checkpoint_ns as ns, checkpoint_id as a, parent_checkpoint_id as b, checkpoint::text as c,

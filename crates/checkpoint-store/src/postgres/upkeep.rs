@@ -41,9 +41,20 @@ impl PostgresStore {
         self.ask(update, &[&threads, &ids]).await.map(|_| ())
     }
 
-    pub(super) async fn unheld(&self, idle: Duration, max: usize) -> Result<Vec<Arc<str>>, StoreError> {
-        let rows = self.ask(ORPHANS, &[&idle.as_secs_f64(), &limit(max)]).await?;
+    pub(super) async fn unheld(
+        &self,
+        idle: Duration,
+        handed_back: Duration,
+        max: usize,
+    ) -> Result<Vec<Arc<str>>, StoreError> {
+        let (idle, handed_back) = (idle.as_secs_f64(), handed_back.as_secs_f64());
+        let rows = self.ask(ORPHANS, &[&idle, &handed_back, &limit(max)]).await?;
         names(&rows)
+    }
+
+    pub(super) async fn take_role(&self, key: &str, owner: &str, ttl: Duration) -> Result<bool, StoreError> {
+        let rows = self.ask(ROLE, &[&key, &owner, &ttl.as_secs_f64()]).await?;
+        Ok(!rows.is_empty())
     }
 
     pub(super) async fn record_letter(&self, letter: DeadLetter) -> Result<(), StoreError> {
@@ -125,10 +136,19 @@ const ORPHANS: &str = "
 select j.thread_id from agent_jobs j left join agent_leases l on l.thread_id = j.thread_id
 where j.status in ('queued', 'running')
 group by j.thread_id, l.thread_id, l.released, l.lease_until
-having max(j.created_at) <= now() - $1::float8 * interval '1 second'
-    and (l.thread_id is null or ((l.released or l.lease_until <= now())
-        and l.lease_until <= now() - $1::float8 * interval '1 second'))
-order by max(j.created_at) limit $2";
+having greatest(max(j.created_at), l.lease_until) <= now()
+    - (case when coalesce(l.released, false) then $2::float8 else $1::float8 end) * interval '1 second'
+order by max(j.created_at) limit $3";
+
+/// A role is a lease row that no thread can have.
+const ROLE: &str = "
+insert into agent_leases as l
+    (thread_id, epoch, owner, lease_until, released, waiting, taken_over, seq_reserved, call)
+values ($1::text, 1, $2::text, now() + $3::float8 * interval '1 second', false, false, false, 0, 0)
+on conflict (thread_id) do update set epoch = l.epoch + (l.owner <> excluded.owner)::int4,
+    owner = excluded.owner, lease_until = excluded.lease_until
+where l.owner = excluded.owner or l.lease_until <= now()
+returning 1";
 
 const LETTER: &str = "
 with letter as (
@@ -166,6 +186,7 @@ select exists (select from free) or exists (select from fenced) or exists (selec
 const OLD_THREADS: &str = "
 select l.thread_id from agent_leases l
 where (l.released or l.lease_until <= now()) and l.lease_until <= now() - $1::float8 * interval '1 second'
+    and l.thread_id not like '~%'
     and not exists (select from agent_jobs j
         where j.thread_id = l.thread_id and j.status in ('queued', 'running'))
     and not exists (select from agent_outbox o where o.thread_id = l.thread_id and o.sent_at is null)

@@ -11,9 +11,10 @@ use super::error::Class;
 use super::link::Connector;
 use super::queue::{Group, Queue};
 use super::session::{Failed, Outcome, Session};
+use super::strain::Strain;
 use crate::metric;
 use crate::port::StoreError;
-use crate::types::{Begin, Finished};
+use crate::types::{Begin, Finished, Pressure};
 
 /// How often a group is tried again after a deadlock or a serialization failure.
 const RETRIES: u32 = 5;
@@ -27,6 +28,7 @@ pub(super) struct Worker {
     pub(super) ttl: f64,
     pub(super) silence: Duration,
     pub(super) pool_wait: Duration,
+    pub(super) strain: Arc<Strain>,
 }
 
 /// A call that a session can carry out together with others.
@@ -102,11 +104,13 @@ impl Worker {
             }
             match self.queue.take() {
                 Some(Group::Begins(calls)) => {
+                    self.note_wait(&calls);
                     let threads: Vec<_> = calls.iter().map(|call| call.thread().clone()).collect();
                     self.carry_out(&mut session, calls).await;
                     self.queue.done_begins(&threads);
                 }
                 Some(Group::Writes(calls)) => {
+                    self.note_wait(&calls);
                     let threads: Vec<_> = calls.iter().map(|call| call.thread().clone()).collect();
                     self.carry_out(&mut session, calls).await;
                     self.queue.done_writes(&threads);
@@ -114,6 +118,12 @@ impl Worker {
                 None => {}
             }
         }
+    }
+
+    fn note_wait<C: Call>(&self, calls: &[C]) {
+        let Some(first) = calls.iter().map(Call::patience).min() else { return };
+        // Patience began with the wait.
+        self.strain.waited(self.pool_wait.saturating_sub(first.saturating_duration_since(Instant::now())));
     }
 
     /// A usable session, while anybody waits for one.
@@ -124,6 +134,7 @@ impl Worker {
                 Ok(session) => *slot = Some(session),
                 Err(failed) => {
                     *slot = None;
+                    self.note(&failed);
                     let error = failed.error();
                     tracing::warn!(%error, "database_connection_failed");
                     if !self.queue.give_up(&error.to_string()) {
@@ -135,6 +146,14 @@ impl Worker {
             }
         }
         true
+    }
+
+    fn note(&self, failed: &Failed) {
+        match failed {
+            Failed::Database(error) => self.strain.failed(error),
+            Failed::Silent => self.strain.note(Pressure::Away),
+            Failed::Data(_) => {}
+        }
     }
 
     /// A new session for a group whose connection broke, if there is one in time.
@@ -172,6 +191,7 @@ impl Worker {
                     groups.extend(trial.tell(outcomes));
                 }
                 Err(failed) => {
+                    self.note(&failed);
                     if failed.class() == Class::Broken {
                         metric::connection_error();
                         *slot = None;

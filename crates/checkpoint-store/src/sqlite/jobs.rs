@@ -267,6 +267,29 @@ pub(super) fn release(
     Ok(())
 }
 
+pub(super) fn end_queued(tx: &Transaction<'_>, now: i64, terminal: &Terminal) -> Result<bool, StoreError> {
+    let ended = tx.execute(
+        "UPDATE agent_jobs SET status = ?3, result = ?4, ended_at = ?5 \
+         WHERE job_id = ?1 AND thread_id = ?2 AND status = 'queued'",
+        (&*terminal.job_id, &*terminal.outbox.thread_id, terminal.status.as_str(), &*terminal.result, now),
+    )?;
+    if ended == 1 {
+        rows::put_outbox(tx, now, &terminal.outbox)?;
+    }
+    Ok(ended == 1)
+}
+
+pub(super) fn overdue(tx: &Transaction<'_>, now: i64, limit: usize) -> Result<Vec<JobRecord>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM agent_jobs j WHERE {OPEN} AND (cancel_requested OR deadline_at <= ?1) \
+         AND (status = 'queued' OR NOT EXISTS (SELECT 1 FROM agent_leases l WHERE l.thread_id = j.thread_id \
+         AND NOT l.released AND l.lease_until > ?1)) ORDER BY admitted LIMIT ?2"
+    );
+    let mut statement = tx.prepare(&sql)?;
+    let found = statement.query_map((now, i64::try_from(limit).unwrap_or(i64::MAX)), record)?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
 pub(super) fn request_cancel(tx: &Transaction<'_>, job_id: &str) -> Result<Option<JobRecord>, StoreError> {
     tx.execute(
         &format!("UPDATE agent_jobs SET cancel_requested = 1 WHERE job_id = ?1 AND {OPEN}"),

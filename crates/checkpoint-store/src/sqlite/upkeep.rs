@@ -1,6 +1,7 @@
 //! What is done beside the jobs: outbox, orphans, dead letters, deletion.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::Transaction;
@@ -47,17 +48,35 @@ pub(super) fn outbox_sent(tx: &Transaction<'_>, now: i64, sent: &[OutboxMessage]
 pub(super) fn orphans(
     tx: &Transaction<'_>,
     now: i64,
-    latest: i64,
+    idle: Duration,
+    handed_back: Duration,
     limit: usize,
 ) -> Result<Vec<Arc<str>>, StoreError> {
     let mut orphaned = tx.prepare_cached(
         "SELECT j.thread_id FROM agent_jobs j LEFT JOIN agent_leases l USING (thread_id) \
-         GROUP BY j.thread_id HAVING sum(j.status IN ('queued', 'running')) > 0 AND max(j.created_at) <= ?2 \
-         AND (l.thread_id IS NULL OR ((l.released OR l.lease_until <= ?1) AND l.lease_until <= ?2)) LIMIT ?3",
+         GROUP BY j.thread_id HAVING sum(j.status IN ('queued', 'running')) > 0 \
+         AND max(j.created_at) <= CASE WHEN coalesce(l.released, 0) THEN ?2 ELSE ?1 END \
+         AND (l.thread_id IS NULL OR l.lease_until <= CASE WHEN l.released THEN ?2 ELSE ?1 END) LIMIT ?3",
     )?;
-    let found =
-        orphaned.query_map((now, latest, count(limit)), |row| Ok(Arc::from(row.get::<_, String>(0)?)))?;
+    let latest = (now - ms(idle), now - ms(handed_back), count(limit));
+    let found = orphaned.query_map(latest, |row| Ok(Arc::from(row.get::<_, String>(0)?)))?;
     Ok(found.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn elect(
+    tx: &Transaction<'_>,
+    now: i64,
+    key: &str,
+    owner: &str,
+    ttl: Duration,
+) -> Result<bool, StoreError> {
+    let changed = tx.execute(
+        "INSERT INTO agent_leases (thread_id, epoch, owner, lease_until, released, seq_reserved) VALUES (?1, 1, ?2, ?3, 0, 0) \
+         ON CONFLICT (thread_id) DO UPDATE SET epoch = epoch + (owner <> ?2), owner = ?2, lease_until = ?3 \
+         WHERE owner = ?2 OR lease_until <= ?4",
+        (key, owner, now.saturating_add(ms(ttl)), now),
+    )?;
+    Ok(changed == 1)
 }
 
 pub(super) fn dead_letter(tx: &Transaction<'_>, now: i64, letter: &DeadLetter) -> Result<(), StoreError> {
@@ -136,7 +155,7 @@ pub(super) fn purge(
     let limit = count(batch);
     if let Some(age) = retention.threads {
         let mut settled = tx.prepare(
-            "SELECT thread_id FROM agent_leases l WHERE (released OR lease_until <= ?1) AND lease_until <= ?2 \
+            "SELECT thread_id FROM agent_leases l WHERE (released OR lease_until <= ?1) AND lease_until <= ?2 AND thread_id NOT LIKE '~%' \
              AND NOT EXISTS (SELECT 1 FROM agent_jobs j WHERE j.thread_id = l.thread_id AND status IN ('queued', 'running')) \
              AND NOT EXISTS (SELECT 1 FROM agent_outbox o WHERE o.thread_id = l.thread_id AND sent_at IS NULL) LIMIT ?3",
         )?;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::{State, ms};
 use crate::memory::thread::{Sendable, Thread};
-use crate::types::{DeadLetter, DeadLetterRecord, JournalRow, OutboxMessage, Retention};
+use crate::types::{
+    DeadLetter, DeadLetterRecord, JobRecord, JobStatus, JournalRow, OutboxMessage, Retention,
+};
 
 impl State {
     pub(crate) fn outbox_due(&self, min_age: Duration, limit: usize) -> Vec<OutboxMessage> {
@@ -26,17 +28,44 @@ impl State {
         }
     }
 
-    pub(crate) fn orphans(&self, idle: Duration, limit: usize) -> Vec<Arc<str>> {
-        let latest = self.now.saturating_sub(ms(idle));
-        let unheld = |thread: &Thread| {
-            thread.lease.as_ref().is_none_or(|row| row.is_free(self.now) && row.until <= latest)
+    pub(crate) fn orphans(&self, idle: Duration, handed_back: Duration, limit: usize) -> Vec<Arc<str>> {
+        let latest = |thread: &Thread| {
+            let released = thread.lease.as_ref().is_some_and(|row| row.released);
+            self.now.saturating_sub(ms(if released { handed_back } else { idle }))
         };
-        let quiet = |thread: &Thread| self.newest_admission(thread) <= latest;
+        let unheld = |thread: &Thread| {
+            thread.lease.as_ref().is_none_or(|row| row.is_free(self.now) && row.until <= latest(thread))
+        };
+        let quiet = |thread: &Thread| self.newest_admission(thread) <= latest(thread);
         let orphaned = self
             .threads
             .iter()
             .filter(|(_, thread)| unheld(thread) && self.has_open_job(thread) && quiet(thread));
         orphaned.take(limit).map(|(id, _)| id.clone()).collect()
+    }
+
+    pub(crate) fn overdue(&self, limit: usize) -> Vec<JobRecord> {
+        let free = |thread_id: &str| {
+            let lease = self.threads.get(thread_id).and_then(|thread| thread.lease.as_ref());
+            lease.is_none_or(|row| row.is_free(self.now))
+        };
+        let open = self.jobs.values().map(|job| &job.record).filter(|job| !job.status.is_terminal());
+        let must_end =
+            open.filter(|job| job.cancel_requested || job.deadline_at_ms.is_some_and(|at| at <= self.now));
+        let unheld = must_end.filter(|job| job.status == JobStatus::Queued || free(&job.thread_id));
+        let mut overdue: Vec<JobRecord> = unheld.cloned().collect();
+        overdue.sort_by_key(|job| job.created_at_ms);
+        overdue.truncate(limit);
+        overdue
+    }
+
+    pub(crate) fn elect(&mut self, role: &str, owner: &Arc<str>, ttl: Duration) -> bool {
+        let now = self.now;
+        let free = self.roles.get(role).is_none_or(|(holder, until)| holder == owner || *until <= now);
+        if free {
+            self.roles.insert(role.to_owned(), (owner.clone(), now.saturating_add(ms(ttl))));
+        }
+        free
     }
 
     fn newest_admission(&self, thread: &Thread) -> i64 {
