@@ -25,6 +25,9 @@ pub(crate) enum Command {
         after_help = "Example: worker run examples/research-team/agent.json --input \"Compare two things.\""
     )]
     Run(RunArgs),
+    /// Look at messages that could not be made jobs, and send them again.
+    #[command(after_help = "Example: worker dead-letters list --limit 5 && worker dead-letters requeue 42")]
+    DeadLetters(DeadLettersArgs),
     /// Print every setting, its value (secrets hidden) and where it came from.
     Config,
 }
@@ -42,4 +45,42 @@ pub(crate) struct RunArgs {
     /// Where state is kept.
     #[arg(long, default_value = ".agent-executor/run.db")]
     pub(crate) store: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadLettersArgs {
+    #[command(subcommand)]
+    pub(crate) command: DeadLettersCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLettersCommand {
+    /// The newest ones.
+    List {
+        /// At most so many.
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+        /// Only those whose id is below this one.
+        #[arg(long)]
+        before: Option<i64>,
+        /// As a JSON list.
+        #[arg(long)]
+        json: bool,
+    },
+    /// One of them, with what is kept of the message.
+    Show {
+        /// Its id.
+        id: i64,
+        /// As a JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send one to the job stream again, as it came. It is taken or refused like any other message.
+    Requeue {
+        /// Its id.
+        id: i64,
+        /// Where to; default: where it came from.
+        #[arg(long)]
+        subject: Option<String>,
+    },
 }

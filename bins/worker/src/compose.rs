@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use agent_checkpoint_store::PostgresConfig;
 use agent_checkpoint_store::postgres::{SslMode, Tls};
+use agent_checkpoint_store::{PostgresConfig, Retention};
 use agent_config::{OpenAiApi as Api, ScriptMode, Settings, WireFileContent};
 use agent_executor_core::ModelRef;
 use agent_executor_runtime::RuntimeSettings;
@@ -29,6 +29,9 @@ pub(crate) fn models(settings: &Settings) -> anyhow::Result<HttpClient> {
     config.retry.retries = models.retries;
     config.retry.base_delay = models.retry_first;
     config.retry.retry_after_cap = models.retry_after_limit;
+    config.breaker.retry_budget = models.retry_budget;
+    config.breaker.failures = models.breaker_failures;
+    config.breaker.open_for = models.breaker_open;
     let providers = [
         ("openai", &models.openai_base_url, &models.openai_api_key),
         ("anthropic", &models.anthropic_base_url, &models.anthropic_api_key),
@@ -81,6 +84,7 @@ pub(crate) fn nats(settings: &Settings) -> NatsSettings {
         stream: nats.stream.clone(),
         consumer: nats.consumer.clone(),
         subject_must_match: nats.subject_must_match,
+        ack_wait: nats.ack_wait,
         credentials,
         ca_file: nats.tls_ca_file.clone(),
         client_name: settings.logs.service_name.clone(),
@@ -123,6 +127,7 @@ pub(crate) fn postgres(settings: &Settings) -> anyhow::Result<PostgresConfig> {
     config.commit_connections = from.commit_connections;
     config.pool_wait = from.pool_wait;
     config.connect_timeout = from.connect_wait;
+    config.lease_ttl = settings.worker.lease;
     Ok(config)
 }
 
@@ -158,10 +163,17 @@ pub(crate) fn scripts(settings: &Settings) -> Option<ScriptHost> {
 /// The runtime's own settings.
 pub(crate) fn runtime(settings: &Settings) -> anyhow::Result<RuntimeSettings> {
     let worker = &settings.worker;
+    let keep = &settings.retention;
     let default_definition = worker.default_definition_file.as_deref().map(definition).transpose()?;
     Ok(RuntimeSettings {
         concurrency: worker.concurrency,
         poison_limit: worker.poison_limit,
+        retention: Retention {
+            threads: keep.threads,
+            events: keep.events,
+            outbox: keep.outbox,
+            dead_letters: keep.dead_letters,
+        },
         commit_patience: worker.store_patience,
         default_deadline: worker.job_deadline,
         default_model: Some(default_model(&settings.models.default_model)),
@@ -176,6 +188,7 @@ pub(crate) fn runtime(settings: &Settings) -> anyhow::Result<RuntimeSettings> {
         limits: Limits { max_bytes: settings.http.body_bytes, max_depth: worker.job_depth },
         // A name of its own for each process, so that a restarted one never takes its old leases for its own.
         ..RuntimeSettings::new(format!("{}-{}", worker.name, Uuid::new_v4().simple()))
+            .with_lease(worker.lease)
     })
 }
 

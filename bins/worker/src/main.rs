@@ -3,6 +3,7 @@
 mod cli;
 mod compose;
 mod config_show;
+mod dead_letters;
 mod embedded;
 mod run;
 mod serve;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     match cli::Cli::parse().command {
         cli::Command::Serve => serve::main(),
         cli::Command::Run(args) => run::main(args),
+        cli::Command::DeadLetters(args) => dead_letters::main(args),
         cli::Command::Config => config_show::main(),
     }
 }

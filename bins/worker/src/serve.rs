@@ -15,12 +15,15 @@ use agent_tool_host::{ScriptsOff, ToolHost};
 use agent_transport_http::{Check, Checks, HttpDoor, router};
 use agent_transport_nats::{Nats, NatsPublisher};
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{compose, start};
 
+/// For the last acknowledgements after the drain.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How often histograms are tidied.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -50,7 +53,10 @@ pub(crate) fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(serve(settings)) {
+    let ended = runtime.block_on(serve(settings));
+    // What still hangs in a blocking call shall not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match ended {
         Ok(()) => {
             info!(event = "agent_executor_service_stopped");
             ExitCode::SUCCESS
@@ -67,47 +73,79 @@ pub(crate) fn main() -> ExitCode {
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
+    // First of all: as the first process of a container, one without handlers cannot be stopped.
+    let signals = Signals::new()?;
     let metrics = agent_telemetry::install().context("metrics cannot be recorded")?;
     let traces = compose::traces(&settings)?;
-    let store: Arc<dyn Store> = Arc::new(connect_store(&settings).await?);
+    let store: Arc<dyn Store> = Arc::new(PostgresStore::new(compose::postgres(&settings)?)?);
     let sink: Arc<dyn StreamSink> = Arc::new(compose::sink(&settings)?);
     let nats = agent_transport_nats::connect(compose::nats(&settings)).await.context("NATS")?;
     let backends = Backends {
-        store: store.clone(),
-        sink: sink.clone(),
+        store,
+        sink,
         models: Arc::new(compose::models(&settings)?),
         tools: tools(&settings),
         publisher: Arc::new(NatsPublisher::new(nats.clone())),
         clock: Arc::new(SystemClock),
     };
     let executor = Executor::new(backends, compose::runtime(&settings)?);
-    executor.start();
 
+    // Liveness depends on no backend, so it answers before any of them does.
     let stop_http = CancellationToken::new();
     let door = door(&executor, &settings.http, &metrics, &nats);
     let address: SocketAddr = format!("{}:{}", settings.http.host, settings.http.port)
         .parse()
         .with_context(|| format!("`HTTP_HOST`: `{}` is no address", settings.http.host))?;
     let http = tokio::spawn(agent_transport_http::serve(address, router(door), stop_http.clone(), |_| ()));
-    let consumer = tokio::spawn(agent_transport_nats::consume(nats.clone(), executor.clone()));
     let upkeep = tokio::spawn(tidy(metrics));
-    info!(event = "agent_executor_service_started", concurrency = settings.worker.concurrency);
-
-    let failed = wait_for_end(http, &stop_http).await?;
-    let drained = executor.drain(settings.worker.drain_budget).await;
-    if tokio::time::timeout(Duration::from_secs(5), consumer).await.is_err() {
-        warn!(event = "nats_consumer_cut");
-    }
+    let ended = work(&settings, &executor, &nats, http, signals).await;
     stop_http.cancel();
     upkeep.abort();
-    nats.flush().await;
     if let Some(traces) = traces {
-        // It blocks until the last spans are taken.
-        tokio::task::spawn_blocking(move || traces.shut_down()).await?;
+        // It blocks until the last spans are taken; whoever takes none shall not keep the process.
+        let last = tokio::task::spawn_blocking(move || traces.shut_down());
+        if tokio::time::timeout(LAST_WORDS, last).await.is_err() {
+            warn!(event = "traces_cut");
+        }
     }
-    if !drained {
-        warn!(event = "drain_incomplete");
+    ended
+}
+
+/// Waits for the store, takes jobs until a signal comes or a part of the worker breaks, and hands back what runs then.
+async fn work(
+    settings: &Settings,
+    executor: &Executor,
+    nats: &Nats,
+    mut http: JoinHandle<Result<(), agent_transport_http::ServeError>>,
+    mut signals: Signals,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        reached = reach_store(&**executor.store()) => reached?,
+        signal = signals.next() => {
+            info!(event = "agent_executor_service_shutting_down", signal);
+            return Ok(());
+        }
+        ended = &mut http => return Err(ended_early("the HTTP interface", ended)),
     }
+    executor.start();
+    let mut consumer = tokio::spawn(agent_transport_nats::consume(nats.clone(), executor.clone()));
+    let mut cancels = tokio::spawn(agent_transport_nats::answer_cancels(nats.clone(), executor.clone()));
+    info!(event = "agent_executor_service_started", concurrency = settings.worker.concurrency);
+    let failed = tokio::select! {
+        signal = signals.next() => {
+            info!(event = "agent_executor_service_shutting_down", signal);
+            None
+        }
+        ended = &mut http => Some(ended_early("the HTTP interface", ended)),
+        // Neither ends before the executor drains: a worker without them is of no use.
+        ended = &mut consumer => Some(ended_early("the NATS consumer", ended.map(Ok::<_, anyhow::Error>))),
+        ended = &mut cancels => Some(ended_early("the cancel requests", ended.map(Ok::<_, anyhow::Error>))),
+    };
+    tokio::spawn(async move {
+        signals.next().await;
+        exit_at_once();
+    });
+    stop(settings, executor, nats, consumer).await;
     failed.map_or(Ok(()), Err)
 }
 
@@ -123,33 +161,54 @@ fn tools(settings: &Settings) -> Arc<dyn ToolHost> {
     host
 }
 
-/// Waits for the first signal, or for the HTTP listener to break. A second signal ends the process at once.
-async fn wait_for_end(
-    http: tokio::task::JoinHandle<Result<(), agent_transport_http::ServeError>>,
-    stop_http: &CancellationToken,
-) -> anyhow::Result<Option<anyhow::Error>> {
-    let mut term = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = term.recv() => info!(event = "agent_executor_service_shutting_down", signal = "SIGTERM"),
-        _ = interrupt.recv() => info!(event = "agent_executor_service_shutting_down", signal = "SIGINT"),
-        ended = http => {
-            stop_http.cancel();
-            return match ended {
-                Ok(Ok(())) => Ok(None),
-                Ok(Err(error)) => Ok(Some(error.into())),
-                Err(error) => Ok(Some(error.into())),
-            };
+/// Hands back what runs, within the budget and a moment for the last acknowledgements.
+async fn stop(settings: &Settings, executor: &Executor, nats: &Nats, consumer: JoinHandle<()>) {
+    if !executor.drain(settings.worker.drain_budget).await {
+        warn!(event = "drain_incomplete", runbook = "docs/operations.md#drain-incomplete");
+    }
+    let last = async {
+        if !consumer.is_finished()
+            && let Err(error) = consumer.await
+        {
+            warn!(event = "nats_consumer_cut", %error);
+        }
+        nats.flush().await;
+    };
+    if tokio::time::timeout(LAST_WORDS, last).await.is_err() {
+        warn!(event = "nats_consumer_cut");
+    }
+}
+
+/// Something that serves as long as the process does has ended.
+fn ended_early<E: Into<anyhow::Error>>(
+    what: &str,
+    ended: Result<Result<(), E>, tokio::task::JoinError>,
+) -> anyhow::Error {
+    match ended {
+        Ok(Ok(())) => anyhow::anyhow!("{what} has ended"),
+        Ok(Err(error)) => error.into().context(format!("{what} has ended")),
+        Err(error) => anyhow::Error::new(error).context(format!("{what} has ended")),
+    }
+}
+
+/// The signals that end the process: the first one gently, the second at once.
+struct Signals {
+    term: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the next one.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.term.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
         }
     }
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        exit_at_once();
-    });
-    Ok(None)
 }
 
 #[expect(clippy::exit, reason = "a second signal means now; what is unfinished comes back by itself")]
@@ -157,12 +216,12 @@ fn exit_at_once() {
     std::process::exit(start::SECOND_SIGNAL);
 }
 
-async fn connect_store(settings: &Settings) -> anyhow::Result<PostgresStore> {
-    let config = compose::postgres(settings)?;
+/// Waits until the store answers and has the schema that this program needs.
+async fn reach_store(store: &dyn Store) -> anyhow::Result<()> {
     let mut pause = Duration::from_millis(200);
     loop {
-        match PostgresStore::connect(config.clone()).await {
-            Ok(store) => return Ok(store),
+        match store.health().await {
+            Ok(()) => return Ok(()),
             Err(error) if error.is_transient() => {
                 warn!(event = "postgres_not_reached", %error, next_try_ms = pause.as_millis());
                 tokio::time::sleep(pause).await;

@@ -11,6 +11,7 @@ use crate::types::{
 };
 
 /// The row of a role among the leases; no thread id begins with `~`.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) fn role_key(role: &str) -> String {
     format!("~{role}")
 }

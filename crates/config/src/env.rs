@@ -109,6 +109,7 @@ variables! {
         NATS_PASSWORD: Kind::Text, "Password of the user.", secret();
         NATS_TOKEN: Kind::Text, "Token.", secret();
         NATS_TLS_CA_FILE: Kind::Path, "Certificates (PEM) of the authorities to trust.";
+        NATS_ACK_WAIT_SECONDS: Kind::Seconds(3, 300), "How long a job's message stays away from other workers without a sign of life; one comes after each third of it.", default("30");
         NATS_SUBJECT_MUST_MATCH: Kind::Flag, "Refuse a job whose subject token differs from its job_id.", default("false");
     }
     "HTTP" "" {
@@ -129,6 +130,7 @@ variables! {
         JOB_DEPTH_LEVELS: Kind::Count(8, 120), "Most objects and lists inside one another in a job's body.", default("64");
         POISON_LIMIT: Kind::Count(1, 100), "Unclean lease losses after which a job fails.", default("5");
         DEFAULT_AGENT_DEFINITION_FILE: Kind::Path, "Definition used where a job's is empty.";
+        LEASE_SECONDS: Kind::Seconds(2, 300), "How long a worker that is silent keeps its jobs. It renews after a quarter of that, begins no call after seven tenths, and takes up others' jobs after three times as long. The same for all workers.", default("20");
         STORE_PATIENCE_SECONDS: Kind::Seconds(1, 3600), "How long a commit is tried while PostgreSQL is away, before the job is handed back.", default("600");
     }
     "Models" "" {
@@ -145,6 +147,9 @@ variables! {
         MODEL_RETRIES: Kind::Count(0, 20), "Retries of a request before its first token.", default("4");
         MODEL_RETRY_FIRST_MILLISECONDS: Kind::Milliseconds(1, 60_000), "Pause before the first retry; doubled with each further one.", default("500");
         MODEL_RETRY_AFTER_SECONDS: Kind::Seconds(0, 3600), "Longest `Retry-After` that is obeyed.", default("60");
+        MODEL_RETRY_BUDGET: Kind::Count(0, 100_000), "Retries that all calls to a provider together have in hand; each answer adds a fifth of one.", default("100");
+        MODEL_BREAKER_FAILURES: Kind::Count(0, 1000), "Requests in a row that meet a provider that is down before it is left alone and no job is fetched; 0: never.", default("10");
+        MODEL_BREAKER_SECONDS: Kind::Seconds(1, 600), "How long it is left alone before one request finds out.", default("15");
         MODEL_ATTEMPTS: Kind::Count(1, 10), "Tries of a call whose stream broke, the first included.", default("3");
         HTTPS_PROXY: Kind::Text, "Proxy for egress to providers.";
         NO_PROXY: Kind::Text, "Hosts that are reached without it.";

@@ -130,6 +130,8 @@ pub enum Effect {
     RunTool {
         /// Which call.
         call_ref: CallRef,
+        /// LangGraph's id of the call's task: the same whenever this call of this step is handed out, over restarts too.
+        task_id: String,
         /// The call as the model made it.
         call: ToolCall,
         /// What may be assumed of its effects.

@@ -34,5 +34,5 @@ pub use model::{
     ModelError, ModelErrorKind, ModelOptions, ModelRef, ModelReply, ModelRequest, Purpose, ResponseFormat,
     StopReason, ToolSpec, Usage,
 };
-pub use run::{ResumeError, Run, RunInput, RunLimits, RunSetup};
+pub use run::{ResumeError, Run, RunInput, RunLimits, RunSetup, has_begun};
 pub use stream::{AgentLabel, StreamEvent};

@@ -14,6 +14,7 @@ use crate::{AgentLabel, ModelErrorKind, ModelRef, StreamEvent, Usage};
 
 mod asking;
 mod calls;
+mod cancel;
 mod finish;
 mod model_step;
 mod resume;
@@ -21,7 +22,7 @@ mod start;
 mod stops;
 mod subagents;
 
-pub use resume::ResumeError;
+pub use resume::{ResumeError, has_begun};
 pub use start::RunInput;
 
 /// Limits of one job (wire contract 2.2.1).
@@ -168,7 +169,7 @@ impl Run {
             Event::ModelFailed(agent, error) => self.model_failed(agent, error, &mut ids),
             Event::ToolReturned(call, result) => self.tool_returned(call, result, &mut ids),
             Event::ToolOutcomeUnknown(call) => self.tool_returned(call, unknown_outcome(), &mut ids),
-            Event::Cancelled => self.end("Cancelled", "job.cancelled", "the job was cancelled".to_owned()),
+            Event::Cancelled => self.cancel(&mut ids),
             Event::DeadlinePassed => {
                 self.end("DeadlineExceeded", "job.deadline", "the job's deadline has passed".to_owned());
             }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use agent_executor_core::{
     AgentSpec, Compiled, ContextSettings, Definition, Effect, Event, Finish, ModelRef, ModelReply,
     ModelRequest, Outcome, Run, RunInput, RunLimits, RunSetup, Stamp, StepCommit, StopReason, StreamEvent,
+    has_begun,
 };
 use agent_langgraph_codec::{Content, Kind, Message, Rows, ToolCall};
 use indexmap::IndexMap;
@@ -292,6 +293,75 @@ fn the_recursion_limit_ends_the_job_with_the_known_text_and_the_next_job_heals()
     let healed =
         state.messages.iter().filter(|message| message.text("").contains("did not complete")).count();
     assert_eq!(healed, 3, "each call of the round that never ran has an answer");
+}
+
+/// Drives until so many model calls are open, none of which is answered then.
+fn drive_until_asked(run: &mut Run, first: Vec<Effect>, world: &mut World, open: usize, stamps: &mut Stamps) {
+    let mut effects: VecDeque<Effect> = first.into();
+    let mut asked = Vec::new();
+    loop {
+        let Some(effect) = effects.pop_front() else {
+            if asked.len() >= open {
+                return;
+            }
+            let (agent, request): (_, Box<ModelRequest>) = asked.remove(0);
+            effects.extend(run.handle(Event::ModelReply(agent, Box::new(play(&request))), stamps.next()));
+            continue;
+        };
+        match effect {
+            Effect::AskModel { agent, request, .. } => asked.push((agent, request)),
+            Effect::Commit(commit) => {
+                let number = commit.number;
+                world.store(commit);
+                effects.extend(run.handle(Event::Committed(number), stamps.next()));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_cancelled_thread_is_healed_and_at_rest_and_keeps_what_had_ended() {
+    let (mut world, mut stamps) = (World::default(), Stamps(0));
+    let (mut run, first) = Run::start(setup(RunLimits::default()), input("go"), stamps.next());
+    drive_until_asked(&mut run, first, &mut world, 2, &mut stamps);
+    let effects = run.handle(Event::Cancelled, stamps.next());
+    let [Effect::Finish(finish)] = effects.as_slice() else { panic!("{effects:?}") };
+    let Outcome::Failed { kind, code, .. } = &finish.outcome else { panic!("{:?}", finish.outcome) };
+    assert_eq!((*kind, *code), ("Cancelled", "job.cancelled"));
+    world.store(finish.commit.clone());
+
+    let state = agent_langgraph_codec::load_graph(&world.rows, "").unwrap().unwrap();
+    assert!(state.tasks.is_empty(), "{:?}", state.tasks);
+    assert!(state.files.contains_key("/a.md"), "what a finished call did stays");
+    let texts: Vec<String> = state.messages.iter().map(|message| message.text("")).collect();
+    assert_eq!(texts.len(), 5, "the user, the calls, and an answer to each: {texts:?}");
+    assert!(texts[2].contains("/a.md"), "{texts:?}");
+    assert!(texts[3..].iter().all(|text| text.contains("did not complete")), "{texts:?}");
+    let cut = world.events.iter().filter(
+        |event| matches!(event, StreamEvent::ToolEnd { output, .. } if output.contains("did not complete")),
+    );
+    assert_eq!(cut.count(), 2, "observers are told of both");
+    assert!(has_begun(&world.rows, "job-1") && !has_begun(&world.rows, "job-2"));
+
+    let setup = RunSetup { job_id: Arc::from("job-2"), ..setup(RunLimits::default()) };
+    let (mut run, first) = Run::resume(setup, &world.rows, input("more"), stamps.next()).unwrap();
+    drive(&mut run, first, &mut world, usize::MAX, &mut stamps).unwrap();
+    let after = agent_langgraph_codec::load_graph(&world.rows, "").unwrap().unwrap();
+    assert_eq!(after.messages[..5], state.messages[..], "nothing was left for the next job to heal");
+}
+
+#[test]
+fn a_job_that_is_cancelled_while_its_first_model_thinks_leaves_nothing_due() {
+    let (mut world, mut stamps) = (World::default(), Stamps(0));
+    let (mut run, first) = Run::start(setup(RunLimits::default()), input("go"), stamps.next());
+    drive_until_asked(&mut run, first, &mut world, 1, &mut stamps);
+    let effects = run.handle(Event::Cancelled, stamps.next());
+    let [Effect::Finish(finish)] = effects.as_slice() else { panic!("{effects:?}") };
+    world.store(finish.commit.clone());
+    let state = agent_langgraph_codec::load_graph(&world.rows, "").unwrap().unwrap();
+    assert!(state.tasks.is_empty(), "{:?}", state.tasks);
+    assert_eq!(state.messages.len(), 1);
 }
 
 #[test]

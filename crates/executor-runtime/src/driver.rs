@@ -1,6 +1,6 @@
 //! The only loop: performs a run's effects at once, and feeds back what happens.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -8,39 +8,25 @@ use std::time::Duration;
 
 use agent_checkpoint_store::{Commit, Lease, StoreError};
 use agent_executor_core::{
-    AgentId, AgentLabel, CallRef, Class, Effect, Event, Finish, ModelError, ModelErrorKind, ModelReply,
-    ModelRequest, Purpose, Run, ScriptTool, StateView, StepCommit,
+    Effect, Event, Finish, ModelError, ModelErrorKind, ModelReply, Run, ScriptTool, StepCommit,
 };
-use agent_langgraph_codec::ToolCall;
-use agent_model_client::Delta;
-use agent_tool_host::Invocation;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, Sleep};
 use tracing::{info, warn};
 
-use crate::deltas::Place;
+use crate::calls::{Asked, Calls, Ended, Handed, Start};
 use crate::executor::Shared;
-use crate::leases::Signals;
+use crate::leases::{Pulse, Signals};
 use crate::outlet::Outlet;
 
-/// A model call that is being made.
-struct Asked {
-    agent: AgentId,
-    label: Option<AgentLabel>,
-    step: i64,
-    message_id: Arc<str>,
-    purpose: Purpose,
-    request: Arc<ModelRequest>,
-    attempt: u32,
-}
-
 /// What the driver waits for.
-enum Happened {
+pub(crate) enum Happened {
     Model(Box<Asked>, Box<Result<ModelReply, ModelError>>),
-    Tool(CallRef, Option<agent_executor_core::ToolResult>),
-    Committed(Vec<StepCommit>, Result<(), StoreError>),
+    Tool(Box<Ended>),
+    /// Calls whose intent the commit held may run now.
+    Committed(Vec<StepCommit>, Vec<Handed>, Result<(), StoreError>),
 }
 
 /// How driving ended.
@@ -55,14 +41,30 @@ pub(crate) enum Driven {
     Refused(String),
 }
 
-pub(crate) struct Driver {
+/// What a driver is made of.
+pub(crate) struct DriverParts {
     pub(crate) shared: Arc<Shared>,
     pub(crate) lease: Lease,
+    pub(crate) job_id: Arc<str>,
     pub(crate) signals: Signals,
     pub(crate) scripts: Arc<[ScriptTool]>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) outlet: Outlet,
     pub(crate) run: Run,
+    /// At-most-once calls of the job that were begun before.
+    pub(crate) begun: HashSet<String>,
+}
+
+pub(crate) struct Driver {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) lease: Lease,
+    pub(crate) job_id: Arc<str>,
+    pub(crate) signals: Signals,
+    pub(crate) scripts: Arc<[ScriptTool]>,
+    deadline: Option<Instant>,
+    pub(crate) outlet: Outlet,
+    run: Run,
+    pub(crate) calls: Calls,
     inflight: FuturesUnordered<BoxFuture<'static, Happened>>,
     commits: VecDeque<StepCommit>,
     /// The commit in flight.
@@ -72,23 +74,18 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        lease: Lease,
-        signals: Signals,
-        scripts: Arc<[ScriptTool]>,
-        deadline: Option<Instant>,
-        outlet: Outlet,
-        run: Run,
-    ) -> Self {
+    pub(crate) fn new(parts: DriverParts) -> Self {
+        let DriverParts { shared, lease, job_id, signals, scripts, deadline, outlet, run, begun } = parts;
         Self {
             shared,
             lease,
+            job_id,
             signals,
             scripts,
             deadline,
             outlet,
             run,
+            calls: Calls { begun, ..Calls::default() },
             inflight: FuturesUnordered::new(),
             commits: VecDeque::new(),
             committing: None,
@@ -124,22 +121,20 @@ impl Driver {
 
     /// Starts every effect; returns the last one when the run is over.
     fn perform(&mut self, effects: Vec<Effect>) -> Option<Box<Finish>> {
-        let draining = self.shared.draining.is_cancelled();
-        for effect in effects {
+        let ending = self.is_ending();
+        let mut effects = VecDeque::from(effects);
+        while let Some(effect) = effects.pop_front() {
             match effect {
                 // Steps that run may end; no new one begins.
-                Effect::AskModel { .. } | Effect::RunTool { .. } if draining => {}
-                Effect::AskModel { agent, label, step, message_id, purpose, request } => self.ask(Asked {
-                    agent,
-                    label,
-                    step,
-                    message_id: Arc::from(message_id),
-                    purpose,
-                    request: Arc::new(*request),
-                    attempt: 1,
-                }),
-                Effect::RunTool { call_ref, call, class, step, view } => {
-                    self.run_tool(call_ref, call, class, step, view);
+                Effect::AskModel { .. } | Effect::RunTool { .. } if ending => {}
+                Effect::AskModel { agent, label, step, message_id, purpose, request } => {
+                    let (message_id, request) = (Arc::from(message_id), Arc::new(*request));
+                    let asked = Asked { agent, label, step, message_id, purpose, request, attempt: 1 };
+                    effects.extend(self.start(Start::Model(asked)));
+                }
+                Effect::RunTool { call_ref, task_id, call, class, step, view } => {
+                    let handed = Handed { call_ref, task_id, call, class, step, view };
+                    effects.extend(self.start(Start::Tool(Box::new(handed))));
                 }
                 Effect::Commit(commit) => self.commits.push_back(commit),
                 Effect::Emit(emission) => self.outlet.tell(&emission),
@@ -149,63 +144,46 @@ impl Driver {
         None
     }
 
-    fn ask(&mut self, asked: Asked) {
-        let models = self.shared.backends.models.clone();
-        let deltas = self.outlet.deltas.clone();
-        let place = Arc::new(Place {
-            label: asked.label.clone(),
-            step: asked.step,
-            attempt: asked.attempt,
-            message_id: asked.message_id.clone(),
-            source: asked.purpose.source(),
-        });
-        self.inflight.push(Box::pin(async move {
-            let mut on_delta = |delta: Delta<'_>| match delta {
-                Delta::Text(text) => deltas.push(&place, text, false),
-                Delta::Thinking(text) => deltas.push(&place, text, true),
-                Delta::ToolCall { .. } => {}
-            };
-            let reply = models.complete(&asked.request, &mut on_delta).await;
-            Happened::Model(Box::new(asked), Box::new(reply))
-        }));
+    /// Whether the run ends or moves on as soon as what is in flight allows it.
+    fn is_ending(&self) -> bool {
+        self.shared.draining.is_cancelled()
+            || self.signals.cancel.is_cancelled()
+            || self.deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
 
-    fn run_tool(&mut self, call_ref: CallRef, call: ToolCall, class: Class, step: i64, view: StateView) {
-        let tools = self.shared.backends.tools.clone();
-        let scripts = self.scripts.clone();
-        let call_id = call.id.unwrap_or_default();
-        let invocation = Invocation {
-            idempotency_key: format!("{}:{step}:{}:{call_id}", self.lease.thread_id, call_ref.agent.0),
-            tool: call.name,
-            call_id,
-            args: call.args,
-            view,
-        };
-        self.inflight.push(Box::pin(async move {
-            let result = tools.call(&scripts, invocation, class).await;
-            Happened::Tool(call_ref, result)
-        }));
+    pub(crate) fn push(&self, work: BoxFuture<'static, Happened>) {
+        self.inflight.push(work);
     }
 
     /// Starts the next commit: everything that waits, merged, since commits of one thread go one after the other. A
     /// call that streams for long gets one for its text alone.
     fn commit_next(&mut self) {
-        if self.committing.is_some() || (self.commits.is_empty() && !self.outlet.wants_commit()) {
+        let nothing = self.commits.is_empty() && self.calls.records.is_empty() && !self.outlet.wants_commit();
+        if self.committing.is_some() || nothing {
             return;
         }
         let waiting: Vec<StepCommit> = self.commits.drain(..).collect();
-        let commit = Arc::new(merged(&waiting, &mut self.outlet));
+        let intents = std::mem::take(&mut self.calls.intents);
+        let mut commit = merged(&waiting, &mut self.outlet);
+        commit.steps = std::mem::take(&mut self.calls.records);
+        let commit = Arc::new(commit);
         self.committing = Some(commit.clone());
-        let (shared, lease) = (self.shared.clone(), self.lease.clone());
+        let (shared, lease, pulse) = (self.shared.clone(), self.lease.clone(), self.signals.pulse.clone());
         self.inflight.push(Box::pin(async move {
-            let outcome = commit_patiently(&shared, &lease, commit).await;
-            Happened::Committed(waiting, outcome)
+            let outcome = commit_patiently(&shared, &lease, &pulse, commit).await;
+            Happened::Committed(waiting, intents, outcome)
         }));
     }
 
     async fn next(&mut self) -> Result<Vec<Effect>, Driven> {
         let merge = self.shared.settings.merge_deltas;
         let deadline = self.deadline;
+        let held_back = !self.calls.held_back.is_empty();
+        if held_back && !self.self_fenced() {
+            return Ok(self.lift_fence());
+        }
+        let last = self.signals.pulse.last();
+        let patience = self.fence() + self.shared.settings.commit_patience;
         loop {
             let (deltas, armed) = (&self.outlet.deltas, &mut self.flush_armed);
             let flush_at = &mut self.flush_at;
@@ -231,19 +209,25 @@ impl Driver {
                 }
                 () = self.signals.cancel.cancelled() => return Ok(self.feed(Event::Cancelled)),
                 () = until(deadline) => return Ok(self.feed(Event::DeadlinePassed)),
+                () = self.signals.pulse.beats_after(last), if held_back => return Ok(self.lift_fence()),
+                () = tokio::time::sleep_until(patience), if held_back => return Err(Driven::HandBack),
             }
         }
     }
 
-    fn feed(&mut self, event: Event) -> Vec<Effect> {
+    pub(crate) fn feed(&mut self, event: Event) -> Vec<Effect> {
         let stamp = self.shared.backends.clock.stamp();
         self.run.handle(event, stamp)
     }
 
     fn happened(&mut self, happened: Happened) -> Result<Vec<Effect>, Driven> {
         match happened {
-            Happened::Committed(commits, outcome) => match outcome {
-                Ok(()) => Ok(self.durable(&commits)),
+            Happened::Committed(commits, intents, outcome) => match outcome {
+                Ok(()) => {
+                    // It is durable that they may have run: now they may, even when the worker is about to stop.
+                    intents.into_iter().for_each(|handed| self.run_tool(handed));
+                    Ok(self.durable(&commits))
+                }
                 Err(StoreError::Refused(why)) => {
                     self.refused();
                     Err(Driven::Refused(why))
@@ -254,8 +238,7 @@ impl Driver {
                     Err(Driven::Fenced)
                 }
             },
-            Happened::Tool(call_ref, Some(result)) => Ok(self.feed(Event::ToolReturned(call_ref, result))),
-            Happened::Tool(call_ref, None) => Ok(self.feed(Event::ToolOutcomeUnknown(call_ref))),
+            Happened::Tool(ended) => Ok(self.tool_ended(*ended)),
             Happened::Model(asked, reply) => Ok(self.model_ended(*asked, *reply)),
         }
     }
@@ -278,8 +261,7 @@ impl Driver {
                 }
                 asked.attempt += 1;
                 self.outlet.supersede(&asked.message_id);
-                self.ask(asked);
-                Vec::new()
+                self.start(Start::Model(asked))
             }
         }
     }
@@ -298,7 +280,7 @@ impl Driver {
     async fn finish_pending(&mut self, mut finish: Box<Finish>) -> Driven {
         while self.committing.is_some() {
             let Some(happened) = self.inflight.next().await else { break };
-            if let Happened::Committed(commits, outcome) = happened {
+            if let Happened::Committed(commits, _, outcome) = happened {
                 match outcome {
                     Ok(()) => drop(self.durable(&commits)),
                     Err(error) if error.is_transient() => return Driven::HandBack,
@@ -359,12 +341,18 @@ pub(crate) fn merged(commits: &[StepCommit], outlet: &mut Outlet) -> Commit {
 pub(crate) async fn commit_patiently(
     shared: &Shared,
     lease: &Lease,
+    pulse: &Pulse,
     commit: Arc<Commit>,
 ) -> Result<(), StoreError> {
     let give_up = Instant::now() + shared.settings.commit_patience;
     let mut pause = Duration::from_millis(50);
     loop {
+        let asked = Instant::now();
         match shared.backends.store.commit(lease, Commit::clone(&commit)).await {
+            Ok(()) => {
+                pulse.beat(asked);
+                return Ok(());
+            }
             Err(error) if error.is_transient() && Instant::now() < give_up => {
                 warn!(event = "commit_delayed", thread_id = %lease.thread_id, %error);
                 tokio::select! {
@@ -374,7 +362,7 @@ pub(crate) async fn commit_patiently(
                 }
                 pause = (pause * 2).min(Duration::from_secs(2));
             }
-            outcome => return outcome,
+            Err(error) => return Err(error),
         }
     }
 }

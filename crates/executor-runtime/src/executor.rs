@@ -1,6 +1,5 @@
 //! What the runtime offers to its callers: NATS, HTTP, the command line, and programs that embed it.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,7 +8,8 @@ use agent_checkpoint_store::{JobRecord, JobStatus, OutboxMessage, Store, StoreEr
 use agent_model_client::ModelClient;
 use agent_stream_sink::StreamSink;
 use agent_tool_host::ToolHost;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -17,10 +17,17 @@ use tracing::{info, warn};
 use crate::definitions::Definitions;
 use crate::leases::Leases;
 use crate::ports::{Clock, ResultPublisher};
+use crate::relay::Unsent;
 use crate::settings::RuntimeSettings;
+use crate::sweep::Upkeep;
+use crate::waiters::{Waiter, Waiters};
 
 /// How often sent results are marked, all at once: one that was sent and not marked is only sent again.
 const MARK_EVERY: Duration = Duration::from_millis(200);
+/// How often results that could not leave are tried again by the worker that made them.
+const SEND_AGAIN_EVERY: Duration = Duration::from_secs(1);
+/// How often a paused fetch looks whether it may go on.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// The backends that a runtime works with.
 #[derive(Clone)]
@@ -53,14 +60,13 @@ pub enum JobEnd {
 /// A job in work here.
 #[derive(Debug)]
 pub struct JobHandle {
-    pub(crate) end: oneshot::Receiver<JobEnd>,
+    pub(crate) end: Waiter,
 }
 
 impl JobHandle {
     /// Waits for the end of the work on this worker.
-    pub async fn ended(self) -> JobEnd {
-        // The sender is dropped only when the worker's task was: the job is still in the store.
-        self.end.await.unwrap_or(JobEnd::HandedBack)
+    pub async fn ended(mut self) -> JobEnd {
+        self.end.ended().await
     }
 }
 
@@ -94,6 +100,9 @@ pub(crate) struct Shared {
     /// Room for jobs that do not come from the queue: a pull that waits holds all of `slots`.
     direct: Arc<Semaphore>,
     sent: Mutex<Vec<OutboxMessage>>,
+    /// Results of this worker that could not leave yet.
+    pub(crate) unsent: Unsent,
+    pub(crate) upkeep: Upkeep,
     pub(crate) tasks: TaskTracker,
     /// Set when the worker is to stop: no new work; runs stop at their next step border.
     pub(crate) draining: CancellationToken,
@@ -149,6 +158,8 @@ impl Executor {
             slots: Arc::new(Semaphore::new(settings.concurrency)),
             direct: Arc::new(Semaphore::new(settings.concurrency)),
             sent: Mutex::default(),
+            unsent: Unsent::default(),
+            upkeep: Upkeep::default(),
             backends,
             settings,
             leases: Leases::default(),
@@ -173,6 +184,7 @@ impl Executor {
             shared.leases.renew(&*shared.backends.store).await;
         });
         self.every(MARK_EVERY, |executor| async move { executor.shared.mark_sent().await });
+        self.every(SEND_AGAIN_EVERY, |executor| async move { executor.shared.send_again().await });
         self.every(sweep, |executor| async move { executor.sweep().await });
     }
 
@@ -192,18 +204,58 @@ impl Executor {
                 tokio::select! {
                     biased;
                     () = force.cancelled() => return,
-                    _ = ticks.tick() => work(executor.clone()).await,
+                    _ = ticks.tick() => {}
+                }
+                tokio::select! {
+                    biased;
+                    () = force.cancelled() => return,
+                    () = work(executor.clone()) => {}
                 }
             }
         });
     }
 
-    /// Waits for room. `None` once the worker is draining.
+    /// Waits for room for a job from the queue, and until nothing speaks against new work. `None` once the worker is
+    /// draining.
     pub async fn slot(&self) -> Option<Slot> {
-        tokio::select! {
+        let permit = tokio::select! {
             biased;
-            () = self.shared.draining.cancelled() => None,
-            permit = self.shared.slots.clone().acquire_owned() => permit.ok().map(Slot),
+            () = self.shared.draining.cancelled() => return None,
+            permit = self.shared.slots.clone().acquire_owned() => permit.ok()?,
+        };
+        self.may_fetch().await.then_some(Slot(permit))
+    }
+
+    /// Why no new job should be fetched now: the store or the providers cannot do the work.
+    pub fn obstacle(&self) -> Option<&'static str> {
+        let backends = &self.shared.backends;
+        let store = backends.store.pressure().map(agent_checkpoint_store::Pressure::as_str);
+        store.or_else(|| (!backends.models.ready()).then_some("provider_down"))
+    }
+
+    /// Waits while something speaks against new work. `false`: the worker is draining.
+    async fn may_fetch(&self) -> bool {
+        let mut paused: Option<(&'static str, Instant)> = None;
+        loop {
+            let obstacle = self.obstacle();
+            if let Some((before, since)) = paused
+                && obstacle != Some(before)
+            {
+                info!(event = "fetch_resumed", reason = before, paused_ms = since.elapsed().as_millis());
+                metrics::gauge!("agent_executor_fetch_paused", "reason" => before).set(0.0);
+                paused = None;
+            }
+            let Some(reason) = obstacle else { return !self.is_draining() };
+            if paused.is_none() {
+                warn!(event = "fetch_paused", reason, runbook = "docs/operations.md#fetch-paused");
+                metrics::gauge!("agent_executor_fetch_paused", "reason" => reason).set(1.0);
+                paused = Some((reason, Instant::now()));
+            }
+            tokio::select! {
+                biased;
+                () = self.shared.draining.cancelled() => return false,
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
         }
     }
 
@@ -217,7 +269,15 @@ impl Executor {
         }
     }
 
-    /// Room for one more job, if there is some now.
+    /// Room for a job that comes from the sweep or to be ended, if there is some now.
+    pub(crate) fn spare_slot(&self) -> Option<Slot> {
+        if self.is_draining() {
+            return None;
+        }
+        self.shared.direct.clone().try_acquire_owned().ok().map(Slot)
+    }
+
+    /// Room for one more job from the queue, if there is some now.
     pub fn free_slot(&self) -> Option<Slot> {
         if self.shared.draining.is_cancelled() {
             return None;
@@ -261,7 +321,7 @@ impl Executor {
     /// [`StoreError`] for what will not pass; `Ok(None)` if there is no such job.
     pub async fn wait(&self, job_id: &str) -> Result<Option<JobRecord>, StoreError> {
         loop {
-            let local = self.shared.waiters.wait(job_id);
+            let mut local = self.shared.waiters.wait(job_id);
             match self.shared.backends.store.job(job_id).await {
                 Ok(None) => return Ok(None),
                 Ok(Some(job)) if job.status.is_terminal() => return Ok(Some(job)),
@@ -272,36 +332,31 @@ impl Executor {
             // It may run elsewhere, so the store is asked again after a while.
             tokio::select! {
                 biased;
-                _ = local => {}
+                _ = local.ended() => {}
                 () = tokio::time::sleep(Duration::from_secs(1)) => {}
             }
         }
     }
 
-    /// Asks for a job's end; returns the job as it stands when the request is durable.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn cancel(&self, job_id: &str) -> Result<Option<JobRecord>, StoreError> {
-        let job = self.shared.backends.store.request_cancel(job_id).await?;
-        self.shared.leases.cancel(job_id);
-        Ok(job)
-    }
-
     /// Stops: no new work at once; steps that run may end within six tenths of the budget; then everything is
-    /// handed back and the outlets are emptied. Returns whether all of it fitted.
+    /// handed back and the outlets are emptied. Returns whether all of it fitted. Takes no longer than the budget.
     pub async fn drain(&self, budget: Duration) -> bool {
-        let shared = &self.shared;
+        let (shared, end) = (&self.shared, Instant::now() + budget);
         info!(event = "drain_started", jobs = self.in_work(), budget_ms = budget.as_millis());
         shared.draining.cancel();
         shared.tasks.close();
         let gentle = tokio::time::timeout(budget.mul_f64(0.6), self.idle()).await.is_ok();
         shared.force.cancel();
-        let done = tokio::time::timeout(budget.mul_f64(0.25), shared.tasks.wait()).await.is_ok();
-        shared.mark_sent().await;
-        let flushed = shared.backends.sink.flush(budget.mul_f64(0.1)).await;
-        info!(event = "drain_ended", gentle, done, flushed);
-        done && flushed
+        let done = tokio::time::timeout_at(end - budget.mul_f64(0.15), shared.tasks.wait()).await.is_ok();
+        let told = async {
+            shared.send_again().await;
+            shared.mark_sent().await;
+            self.resign().await;
+        };
+        let told = tokio::time::timeout_at(end - budget.mul_f64(0.08), told).await.is_ok();
+        let flushed = shared.backends.sink.flush(end.saturating_duration_since(Instant::now())).await;
+        info!(event = "drain_ended", gentle, done, told, flushed);
+        done && told && flushed
     }
 
     /// Drops all work where it stands and hands nothing back, as the death of the process would. Others take the
@@ -314,30 +369,6 @@ impl Executor {
     async fn idle(&self) {
         while self.in_work() > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-}
-
-/// Who waits for which job's end on this worker.
-#[derive(Debug, Default)]
-pub(crate) struct Waiters(Mutex<HashMap<Arc<str>, Vec<oneshot::Sender<JobEnd>>>>);
-
-impl Waiters {
-    pub(crate) fn wait(&self, job_id: &str) -> oneshot::Receiver<JobEnd> {
-        let (sender, receiver) = oneshot::channel();
-        let mut waiters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let senders = waiters.entry(Arc::from(job_id)).or_default();
-        // Callers that went away leave nothing behind.
-        senders.retain(|sender| !sender.is_closed());
-        senders.push(sender);
-        receiver
-    }
-
-    pub(crate) fn tell(&self, job_id: &str, end: JobEnd) {
-        let senders = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(job_id);
-        for sender in senders.into_iter().flatten() {
-            // A receiver that is gone does not want to know.
-            sender.send(end).ok();
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use agent_executor_core::{Emission, StreamEvent};
 
-/// Why a job failed.
+/// Why a job failed without its run, or in place of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failed {
     /// Class as the Python service names it.
@@ -47,6 +47,14 @@ impl Failed {
             kind: "Cancelled",
             code: "job.cancelled".to_owned(),
             message: "the job was cancelled".to_owned(),
+        }
+    }
+
+    pub(crate) fn deadline() -> Self {
+        Self {
+            kind: "DeadlineExceeded",
+            code: "job.deadline".to_owned(),
+            message: "the job's deadline has passed".to_owned(),
         }
     }
 

@@ -4,16 +4,52 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use agent_checkpoint_store::{Lease, Store};
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 /// What a run is told from outside.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Signals {
     /// The lease is lost: stop at once, tell nobody.
     pub(crate) lost: CancellationToken,
     /// Somebody asked for the job's end.
     pub(crate) cancel: CancellationToken,
+    /// When the lease was last known to stand.
+    pub(crate) pulse: Pulse,
+}
+
+/// When a lease was last known to stand, by this process's monotonic clock: the moment at which the last call was sent
+/// that the store answered with a renewal.
+#[derive(Debug, Clone)]
+pub(crate) struct Pulse(Arc<watch::Sender<Instant>>);
+
+impl Pulse {
+    pub(crate) fn new(at: Instant) -> Self {
+        Self(Arc::new(watch::Sender::new(at)))
+    }
+
+    pub(crate) fn beat(&self, at: Instant) {
+        self.0.send_if_modified(|last| {
+            let later = at > *last;
+            *last = at.max(*last);
+            later
+        });
+    }
+
+    pub(crate) fn last(&self) -> Instant {
+        *self.0.borrow()
+    }
+
+    /// Waits for a beat later than this one.
+    pub(crate) async fn beats_after(&self, last: Instant) {
+        let mut watching = self.0.subscribe();
+        if watching.wait_for(|now| *now > last).await.is_err() {
+            // Cannot be, since this value is a sender; then no beat will come.
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -28,9 +64,13 @@ struct Held {
 pub(crate) struct Leases(Mutex<BTreeMap<Arc<str>, Held>>);
 
 impl Leases {
-    /// Notes that this process works on a job under a lease.
-    pub(crate) fn hold(&self, lease: &Lease, job_id: &Arc<str>) -> Signals {
-        let signals = Signals::default();
+    /// Notes that this process works on a job under a lease, which was known to stand `since` then.
+    pub(crate) fn hold(&self, lease: &Lease, job_id: &Arc<str>, since: Instant) -> Signals {
+        let signals = Signals {
+            lost: CancellationToken::new(),
+            cancel: CancellationToken::new(),
+            pulse: Pulse::new(since),
+        };
         let held = Held { lease: lease.clone(), job_id: job_id.clone(), signals: signals.clone() };
         if let Some(before) = self.lock().insert(lease.thread_id.clone(), held) {
             // The same thread under a newer epoch: whoever still runs under the old one must stop.
@@ -82,17 +122,29 @@ impl Leases {
         if leases.is_empty() {
             return;
         }
+        let asked = Instant::now();
         match store.renew(&leases).await {
             Ok(lost) => {
-                for thread_id in lost {
-                    self.lose(&thread_id, &leases);
+                for thread_id in &lost {
+                    self.lose(thread_id, &leases);
                 }
+                self.stand(&leases, &lost, asked);
             }
             Err(error) => warn!(event = "lease_renewal_failed", leases = leases.len(), %error),
         }
         match store.cancel_requests(&jobs).await {
             Ok(wanted) => wanted.iter().for_each(|job_id| self.cancel(job_id)),
             Err(error) => warn!(event = "cancel_requests_unread", %error),
+        }
+    }
+
+    /// Notes that these leases stood when the question was sent, but for those that are lost.
+    fn stand(&self, asked: &[Lease], lost: &[Arc<str>], at: Instant) {
+        let held = self.lock();
+        for lease in asked.iter().filter(|lease| !lost.contains(&lease.thread_id)) {
+            if let Some(held) = held.get(&lease.thread_id).filter(|held| held.lease.epoch == lease.epoch) {
+                held.signals.pulse.beat(at);
+            }
         }
     }
 

@@ -3,9 +3,11 @@
 //!
 //! It knows no backend by name: store, stream, models, tools and publisher are ports.
 
+mod calls;
 mod definitions;
 mod deltas;
 mod driver;
+mod end;
 mod executor;
 mod failure;
 mod leases;
@@ -13,7 +15,9 @@ mod outlet;
 mod ports;
 mod relay;
 mod settings;
+mod sweep;
 mod takeover;
+mod waiters;
 mod work;
 
 pub use executor::{Backends, Executor, JobEnd, JobHandle, Slot, Submission};

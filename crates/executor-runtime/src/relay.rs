@@ -1,6 +1,7 @@
 //! The way of result events out of the store.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use agent_checkpoint_store::{DeadLetter, JobRecord, JobStatus, OutboxMessage, StoreError};
@@ -10,75 +11,105 @@ use tracing::{error, info, warn};
 
 use crate::executor::{Executor, Shared};
 
-/// How long a job's end waits for its result to leave before the relay takes over.
-const FIRST_TRY: Duration = Duration::from_secs(10);
-/// Messages that one sweep sends.
+/// How long a try to publish may take.
+const TRY: Duration = Duration::from_secs(10);
+/// Results that this worker tries again by itself; what is beyond waits for the sweep.
+const KEPT: usize = 1024;
+/// Messages that are read from the outbox at once.
 const BATCH: usize = 256;
+/// After so many failures in a row a round ends: the broker is away, not the message bad.
+const GIVE_UP: u32 = 3;
 
-impl Shared {
-    /// Publishes a message that is in the outbox. What fails stays there for the sweep.
-    pub(crate) async fn relay(&self, message: OutboxMessage) -> bool {
-        let published = tokio::time::timeout(FIRST_TRY, self.backends.publisher.publish(&message)).await;
-        let outcome = match published {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("no answer within {} s", FIRST_TRY.as_secs())),
-        };
-        if let Err(why) = outcome {
-            warn!(event = "result_publish_failed", subject = %message.subject, error = %why);
-            metrics::counter!("agent_executor_outbox_published_total", "outcome" => "failed").increment(1);
-            return false;
+/// Results of this worker that could not leave yet, in order. They stand in the outbox too: what is forgotten here is
+/// only late.
+#[derive(Debug, Default)]
+pub(crate) struct Unsent(Mutex<VecDeque<OutboxMessage>>);
+
+impl Unsent {
+    fn keep(&self, message: OutboxMessage) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < KEPT {
+            kept.push_back(message);
         }
-        metrics::counter!("agent_executor_outbox_published_total", "outcome" => "published").increment(1);
-        self.left(message);
-        true
+    }
+
+    fn take(&self) -> VecDeque<OutboxMessage> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Executor {
-    /// One round of upkeep: results that have not left, jobs that nobody holds.
-    pub(crate) async fn sweep(&self) {
-        self.relay_due().await;
-        if let Err(error) = self.adopt_orphans().await {
-            warn!(event = "sweep_failed", %error);
+impl Shared {
+    /// Publishes a message that is in the outbox. What fails is tried again, by this worker and by the sweep.
+    pub(crate) async fn relay(&self, message: OutboxMessage) -> bool {
+        if self.publish(&message).await {
+            self.left(message);
+            return true;
+        }
+        self.unsent.keep(message);
+        false
+    }
+
+    async fn publish(&self, message: &OutboxMessage) -> bool {
+        let published = tokio::time::timeout(TRY, self.backends.publisher.publish(message)).await;
+        let outcome = match published {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("no answer within {} s", TRY.as_secs())),
+        };
+        let word = if outcome.is_ok() { "published" } else { "failed" };
+        metrics::counter!("agent_executor_outbox_published_total", "outcome" => word).increment(1);
+        if let Err(why) = &outcome {
+            warn!(event = "result_publish_failed", subject = %message.subject, id = %message.id,
+                thread_id = %message.thread_id, error = %why,
+                runbook = "docs/operations.md#results-do-not-leave");
+        }
+        outcome.is_ok()
+    }
+
+    /// Tries those of this worker's results again that could not leave.
+    pub(crate) async fn send_again(&self) {
+        self.send_all(self.unsent.take()).await;
+    }
+
+    /// Sends these, as long as something leaves. What does not is kept.
+    async fn send_all(&self, messages: VecDeque<OutboxMessage>) {
+        let mut failures = 0;
+        for message in messages {
+            if failures >= GIVE_UP {
+                self.unsent.keep(message);
+            } else if self.relay(message).await {
+                failures = 0;
+            } else {
+                failures += 1;
+            }
         }
     }
 
-    async fn relay_due(&self) {
-        let shared = &self.shared;
-        match shared.backends.store.outbox_due(shared.settings.outbox_after, BATCH).await {
-            Ok(due) => {
-                metrics::gauge!("agent_executor_outbox_pending")
-                    .set(f64::from(u32::try_from(due.len()).unwrap_or(u32::MAX)));
-                for message in due {
-                    if !shared.relay(message).await {
-                        break;
-                    }
+    /// One round over the outbox: whatever has not left, of whichever worker.
+    pub(crate) async fn relay_due(&self) -> Result<(), StoreError> {
+        // What has left and is not marked yet is not due.
+        self.mark_sent().await;
+        let due = self.backends.store.outbox_due(self.settings.outbox_after, BATCH).await?;
+        metrics::gauge!("agent_executor_outbox_pending")
+            .set(f64::from(u32::try_from(due.len()).unwrap_or(u32::MAX)));
+        let mut failures = 0;
+        for message in due {
+            if self.publish(&message).await {
+                info!(event = "result_published_late", id = %message.id, thread_id = %message.thread_id);
+                self.left(message);
+                failures = 0;
+            } else {
+                failures += 1;
+                if failures >= GIVE_UP {
+                    break;
                 }
-            }
-            Err(error) => warn!(event = "outbox_unread", %error),
-        }
-    }
-
-    async fn adopt_orphans(&self) -> Result<(), StoreError> {
-        let shared = &self.shared;
-        let orphans =
-            shared.backends.store.orphans(shared.settings.orphan_after, shared.settings.orphan_after, shared.settings.concurrency).await?;
-        for thread_id in orphans {
-            let Some(slot) = self.free_slot() else { return Ok(()) };
-            if shared.leases.holds(&thread_id) {
-                continue;
-            }
-            if let Some((lease, job)) =
-                shared.backends.store.acquire(&thread_id, &shared.settings.owner).await?
-            {
-                info!(event = "job_adopted", job_id = %job.job_id, thread_id = %thread_id);
-                self.spawn(lease, job, None, slot);
             }
         }
         Ok(())
     }
+}
 
+impl Executor {
     /// Sends a finished job's result once more, under its id. `false`: it has none, or it did not leave.
     pub async fn resend(&self, job: &JobRecord) -> bool {
         let Some(body) = job.result.clone() else { return false };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_checkpoint_store::Retention;
 use agent_executor_core::ModelRef;
 use agent_wire::{FileForm, Limits};
 use serde_json::Value;
@@ -18,8 +19,19 @@ pub struct RuntimeSettings {
     pub renew_every: Duration,
     /// How often abandoned jobs and unsent results are looked for. Default 15 s.
     pub sweep_every: Duration,
-    /// A job without a holder and without activity for so long is taken over. Default 60 s.
+    /// A job whose holder has vanished and that has seen no activity for so long is taken over. Default 60 s.
     pub orphan_after: Duration,
+    /// A job that was handed back and that nobody has taken for so long is taken up. Default 10 s.
+    pub handed_back_after: Duration,
+    /// So long after the lease was last known to stand, by this process's monotonic clock, no model or tool call
+    /// begins. Default 14 s, six less than the lease.
+    pub fence_after: Duration,
+    /// How long things are kept. Default: all for ever.
+    pub retention: Retention,
+    /// How often old rows are looked for. Default 10 min.
+    pub purge_every: Duration,
+    /// How long the deletion of a thread waits for its jobs' end. Default 30 s, more than a lease.
+    pub delete_patience: Duration,
     /// A result that has not left after so long is sent again. Default 5 s.
     pub outbox_after: Duration,
     /// Text pieces of a model are merged for so long before they are published. Default 20 ms.
@@ -45,6 +57,21 @@ pub struct RuntimeSettings {
 }
 
 impl RuntimeSettings {
+    /// The protocol's times for leases that last so long: renewed after a quarter, no call after seven tenths, others'
+    /// jobs looked for after three quarters and taken up after three times as long.
+    #[must_use]
+    pub fn with_lease(self, lease: Duration) -> Self {
+        Self {
+            renew_every: lease.mul_f64(0.25),
+            fence_after: lease.mul_f64(0.7),
+            sweep_every: lease.mul_f64(0.75),
+            orphan_after: lease * 3,
+            handed_back_after: lease.mul_f64(0.5),
+            delete_patience: lease.mul_f64(1.5),
+            ..self
+        }
+    }
+
     /// The defaults for a worker of this name.
     pub fn new(owner: impl Into<Arc<str>>) -> Self {
         Self {
@@ -53,6 +80,11 @@ impl RuntimeSettings {
             renew_every: Duration::from_secs(5),
             sweep_every: Duration::from_secs(15),
             orphan_after: Duration::from_secs(60),
+            handed_back_after: Duration::from_secs(10),
+            fence_after: Duration::from_secs(14),
+            retention: Retention::default(),
+            purge_every: Duration::from_secs(600),
+            delete_patience: Duration::from_secs(30),
             outbox_after: Duration::from_secs(5),
             merge_deltas: Duration::from_millis(20),
             model_attempts: 3,

@@ -1,21 +1,27 @@
 //! One thread's jobs on this worker: admission, the runs one after another, and their ends.
 
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agent_checkpoint_store::{
-    Begin, BeginRequest, Commit, JobRecord, JobStatus, Lease, NewJob, OutboxMessage, StoreError, Terminal,
+    Begin, BeginRequest, Commit, JobRecord, JobStatus, Lease, NewJob, OutboxMessage, StepState, StoreError,
+    Terminal,
 };
-use agent_executor_core::{Effect, Finish, Input, Outcome, Run, RunInput, RunLimits, RunSetup, StepCommit};
+use agent_executor_core::{
+    Effect, Finish, Input, Outcome, Run, RunInput, RunLimits, RunSetup, StepCommit, has_begun,
+};
 use agent_wire::{JobRequest, JobResult, ResultEvent, ResultForm};
+use futures_util::FutureExt;
 use tokio::time::Instant;
 use tracing::{Instrument, error, info, info_span, warn};
 
 use crate::definitions::Ready;
-use crate::driver::{Driven, Driver, merged};
+use crate::driver::{Driven, Driver, DriverParts, merged};
 use crate::executor::{Executor, JobEnd, JobHandle, Shared, Slot, Submission};
 use crate::failure::Failed;
-use crate::leases::Signals;
+use crate::leases::{Pulse, Signals};
 use crate::outlet::{Known, Outlet, OutletParts};
 use crate::takeover;
 
@@ -34,6 +40,26 @@ pub(crate) struct Begun {
     durable: Option<StepCommit>,
     /// Holds what the commit that is already made has made true.
     outlet: Option<Outlet>,
+    /// At-most-once calls that were begun before.
+    calls: HashSet<String>,
+}
+
+/// A thread that this worker has just taken.
+pub(crate) struct Taken {
+    pub(crate) lease: Lease,
+    pub(crate) job: JobRecord,
+    pub(crate) begun: Option<Begun>,
+    /// When the lease was asked for.
+    pub(crate) since: Instant,
+    /// The job that somebody waits for, which may be another one of the thread.
+    pub(crate) offered: Option<Arc<str>>,
+}
+
+/// The next job to run under a lease that is held.
+struct Following {
+    lease: Lease,
+    job: JobRecord,
+    since: Instant,
 }
 
 impl Executor {
@@ -70,6 +96,7 @@ impl Executor {
             fresh: written,
         };
         let wait = shared.waiters.wait(request.job_id.as_str());
+        let since = Instant::now();
         match shared.backends.store.begin(offered).await? {
             Begin::IdReused => Ok(Submission::IdReused),
             Begin::Terminal(job) => Ok(Submission::Done(job)),
@@ -79,56 +106,67 @@ impl Executor {
                     written.then_some(()).and(fresh).zip(prepared.ok()).map(|((run, effects), prepared)| {
                         let effects = effects.into_iter().skip(1).collect();
                         let (ready, outlet) = (prepared.ready, Some(outlet));
-                        Begun { run, ready, effects, durable: first, outlet }
+                        let calls = HashSet::new();
+                        Begun { run, ready, effects, durable: first, outlet, calls }
                     });
-                self.spawn(lease, *job, begun, slot);
+                let offered = Some(request.job_id.as_arc());
+                self.spawn(Taken { lease, job: *job, begun, since, offered }, slot);
                 Ok(Submission::Running(JobHandle { end: wait }))
             }
         }
     }
 
     /// Works on a thread under a lease, in a task of its own.
-    pub(crate) fn spawn(&self, lease: Lease, job: JobRecord, begun: Option<Begun>, slot: Slot) {
+    pub(crate) fn spawn(&self, taken: Taken, slot: Slot) {
         let executor = self.clone();
         // Held before anybody is told that the job runs, so that a cancel finds it.
-        let signals = self.shared.leases.hold(&lease, &job.job_id);
+        let signals = self.shared.leases.hold(&taken.lease, &taken.job.job_id, taken.since);
         self.shared.spawn(async move {
-            executor.work(lease, job, begun, signals).await;
+            executor.work(taken, signals).await;
             drop(slot);
         });
     }
 
     /// Runs the thread's open jobs one after another under one lease.
-    async fn work(&self, lease: Lease, job: JobRecord, begun: Option<Begun>, signals: Signals) {
-        let mut next = Some((lease, job, begun, signals));
-        while let Some((lease, job, begun, signals)) = next.take() {
-            let job_id = job.job_id.clone();
+    async fn work(&self, taken: Taken, signals: Signals) {
+        let shared = &self.shared;
+        let Taken { lease, job, begun, since, offered } = taken;
+        let mut next = Some((Following { lease, job, since }, begun, signals));
+        while let Some((current, begun, signals)) = next.take() {
+            let (lease, job_id) = (current.lease.clone(), current.job.job_id.clone());
             let span = info_span!(
                 "job",
-                job_id = %job.job_id,
-                thread_id = %job.thread_id,
+                %job_id,
+                thread_id = %current.job.thread_id,
                 trace_id = tracing::field::Empty,
             );
-            let (end, following) = Box::pin(self.run_job(&lease, job, begun, signals)).instrument(span).await;
-            self.shared.waiters.tell(&job_id, end);
-            next = following.map(|(lease, job)| {
-                let signals = self.shared.leases.hold(&lease, &job.job_id);
-                (lease, job, None, signals)
+            let running = AssertUnwindSafe(self.run_job(current, begun, signals)).catch_unwind();
+            let ended = Box::pin(running).instrument(span.clone()).await;
+            let (end, following) = ended.unwrap_or_else(|_| span.in_scope(|| panicked(shared, &lease)));
+            shared.waiters.tell(&job_id, end);
+            next = following.map(|following| {
+                let signals = shared.leases.hold(&following.lease, &following.job.job_id, following.since);
+                (following, None, signals)
             });
+            if next.is_none()
+                && let Some(offered) = &offered
+            {
+                // It waited behind a job that has left this worker: so has it. Harmless where it was told before.
+                shared.waiters.tell(offered, end);
+            }
         }
     }
 
-    async fn run_job(
-        &self,
-        lease: &Lease,
-        job: JobRecord,
-        mut begun: Option<Begun>,
-        signals: Signals,
-    ) -> Ended {
+    async fn run_job(&self, current: Following, mut begun: Option<Begun>, signals: Signals) -> Ended {
         let started = Instant::now();
-        let job = Arc::new(job);
-        let mut ending =
-            Ending { shared: self.shared.clone(), lease: lease.clone(), job: job.clone(), trace: None };
+        let (lease, job) = (&current.lease, Arc::new(current.job.clone()));
+        let mut ending = Ending {
+            shared: self.shared.clone(),
+            lease: lease.clone(),
+            job: job.clone(),
+            trace: None,
+            pulse: signals.pulse.clone(),
+        };
         let request = match JobRequest::from_stored(&job.request) {
             Ok(request) => request,
             Err(why) => {
@@ -136,6 +174,7 @@ impl Executor {
                 return ending.fail(failed, None).await;
             }
         };
+        ending.trace = Some(request.trace.clone());
         tracing::Span::current().record("trace_id", request.trace.trace_id.as_str());
         info!(
             event = "job_started",
@@ -146,45 +185,25 @@ impl Executor {
         let mut outlet = begun.as_mut().and_then(|begun| begun.outlet.take()).unwrap_or_else(|| {
             outlet(&self.shared, &lease.thread_id, &job.job_id, lease.epoch, lease.next_seq)
         });
-        if lease.taken_over
-            && let Err(error) = takeover::mark(&mut outlet, &*self.shared.backends.store, &job).await
-        {
-            warn!(event = "job_handed_back", reason = "store", %error);
-            return ending.hand_back(outlet, None).await;
-        }
-        let deadline = deadline_of(&job, &self.shared);
-        ending.trace = Some(request.trace.clone());
-        if job.unclean_count > self.shared.settings.poison_limit {
-            return ending.fail(Failed::poison(job.unclean_count), Some(outlet)).await;
-        }
-        if job.cancel_requested {
-            return ending.fail(Failed::cancelled(), Some(outlet)).await;
-        }
-        let begun = match begun {
-            Some(begun) => Ok(begun),
-            None => self.resume(&job, &request).await,
-        };
-        let mut begun = match begun {
-            Ok(begun) => begun,
+        let (begun, deadline) = match self.open(&current, &request, begun, &signals, &mut outlet).await {
+            Ok(opened) => opened,
             Err(Halt::Failed(failed)) => return ending.fail(failed, Some(outlet)).await,
             Err(Halt::Store(error)) => {
                 warn!(event = "job_handed_back", reason = "store", %error);
                 return ending.hand_back(outlet, None).await;
             }
         };
-        if begun.durable.is_none() {
-            let (messages, files) = begun.run.take_found();
-            outlet.knows(Known { messages, files: Arc::new(files) });
-        }
-        let mut driver = Driver::new(
-            self.shared.clone(),
-            lease.clone(),
+        let mut driver = Driver::new(DriverParts {
+            shared: self.shared.clone(),
+            lease: current.lease,
+            job_id: job.job_id.clone(),
             signals,
-            begun.ready.scripts,
+            scripts: begun.ready.scripts,
             deadline,
             outlet,
-            begun.run,
-        );
+            run: begun.run,
+            begun: begun.calls,
+        });
         let driven = Box::pin(driver.drive(begun.effects, begun.durable)).await;
         let (outlet, open) = driver.into_parts();
         let end = match driven {
@@ -197,15 +216,91 @@ impl Executor {
         end
     }
 
-    /// Puts a run where the store has it.
-    async fn resume(&self, job: &JobRecord, request: &JobRequest) -> Result<Begun, Halt> {
-        let prepared = prepare(&self.shared, request).await.map_err(Halt::Failed)?;
+    /// Sees that the job may run, and puts its run where it stands. With it: when its time is over.
+    async fn open(
+        &self,
+        current: &Following,
+        request: &JobRequest,
+        begun: Option<Begun>,
+        signals: &Signals,
+        outlet: &mut Outlet,
+    ) -> Result<(Begun, Option<Instant>), Halt> {
+        let job = &current.job;
+        if current.lease.taken_over {
+            takeover::mark(outlet, &*self.shared.backends.store, job).await.map_err(Halt::Store)?;
+        }
+        if job.unclean_count > self.shared.settings.poison_limit {
+            return Err(Halt::Failed(Failed::poison(job.unclean_count)));
+        }
+        let admitted = begun.is_some().then_some(current.since);
+        let deadline = self.deadline_of(job, admitted).await.map_err(Halt::Store)?;
+        if job.cancel_requested {
+            signals.cancel.cancel();
+        }
+        let mut begun = match begun {
+            Some(begun) => begun,
+            None => self.resume(job, request, must_end(job, deadline)).await?,
+        };
+        if begun.durable.is_none() {
+            let (messages, files) = begun.run.take_found();
+            outlet.knows(Known { messages, files: Arc::new(files) });
+        }
+        Ok((begun, deadline))
+    }
+
+    /// Puts a run where the store has it. A job that must end and has not begun leaves no trace in its thread.
+    async fn resume(
+        &self,
+        job: &JobRecord,
+        request: &JobRequest,
+        must_end: Option<Failed>,
+    ) -> Result<Begun, Halt> {
         let snapshot = self.shared.backends.store.load(&job.thread_id).await.map_err(Halt::Store)?;
+        if let Some(why) = must_end
+            && !has_begun(&snapshot.rows, &job.job_id)
+        {
+            return Err(Halt::Failed(why));
+        }
+        let prepared = prepare(&self.shared, request).await.map_err(Halt::Failed)?;
         let stamp = self.shared.backends.clock.stamp();
         let (run, effects) = Run::resume(prepared.setup, &snapshot.rows, prepared.input, stamp)
             .map_err(|error| Halt::Failed(Failed::execution("thread.unreadable", &error.to_string())))?;
-        Ok(Begun { run, ready: prepared.ready, effects, durable: None, outlet: None })
+        let own = snapshot.steps.into_iter().filter(|record| record.job_id == job.job_id);
+        let calls = own.map(|record| record.call_id).collect();
+        Ok(Begun { run, ready: prepared.ready, effects, durable: None, outlet: None, calls })
     }
+
+    /// When the job's time is over, by this process's monotonic clock. What is left of it, the store's clock says:
+    /// all of it for a job that was admitted just now, else it is asked.
+    async fn deadline_of(
+        &self,
+        job: &JobRecord,
+        admitted: Option<Instant>,
+    ) -> Result<Option<Instant>, StoreError> {
+        let Some(deadline) = job.deadline_at_ms else { return Ok(None) };
+        let (from, at) = match admitted {
+            Some(at) => (job.created_at_ms, at),
+            None => (self.shared.backends.store.now_ms().await?, Instant::now()),
+        };
+        let left = u64::try_from(deadline.saturating_sub(from)).unwrap_or(0);
+        Ok(Some(at + Duration::from_millis(left)))
+    }
+}
+
+/// Why the job must end before anything of it may begin.
+fn must_end(job: &JobRecord, deadline: Option<Instant>) -> Option<Failed> {
+    if job.cancel_requested {
+        return Some(Failed::cancelled());
+    }
+    deadline.is_some_and(|deadline| deadline <= Instant::now()).then(Failed::deadline)
+}
+
+/// A run of ours has panicked: a bug. Its thread is left as one whose worker has died, so that it is counted.
+fn panicked(shared: &Shared, lease: &Lease) -> Ended {
+    error!(event = "job_panicked", epoch = lease.epoch, runbook = "docs/operations.md#job-panicked");
+    metrics::counter!("agent_executor_job_panics_total").increment(1);
+    shared.leases.drop_lease(lease);
+    (JobEnd::HandedBack, None)
 }
 
 /// Why a job could not begin.
@@ -256,21 +351,16 @@ async fn prepare(shared: &Shared, request: &JobRequest) -> Result<Prepared, Fail
     Ok(Prepared { ready, setup, input })
 }
 
-fn deadline_of(job: &JobRecord, shared: &Shared) -> Option<Instant> {
-    let now_ms = shared.backends.clock.stamp().now_ns / 1_000_000;
-    let left = u64::try_from(job.deadline_at_ms?).ok()?.saturating_sub(now_ms);
-    Some(Instant::now() + Duration::from_millis(left))
-}
-
 /// The end of a job on this worker.
 struct Ending {
     shared: Arc<Shared>,
     lease: Lease,
     job: Arc<JobRecord>,
     trace: Option<agent_wire::TraceContext>,
+    pulse: Pulse,
 }
 
-type Ended = (JobEnd, Option<(Lease, JobRecord)>);
+type Ended = (JobEnd, Option<Following>);
 
 impl Ending {
     /// The run is over: its last commit, the terminal status, the result and its way out.
@@ -342,7 +432,7 @@ impl Ending {
         shared.relay(outbox).await;
         let following = finished.next.map(|job| {
             let lease = Lease { next_seq: outlet.last_seq() + 1, taken_over: false, ..self.lease.clone() };
-            (lease, *job)
+            Following { lease, job: *job, since: self.pulse.last() }
         });
         (JobEnd::Ended(status), following)
     }
@@ -355,7 +445,12 @@ impl Ending {
         let give_up = Instant::now() + self.shared.settings.commit_patience;
         let mut pause = Duration::from_millis(50);
         loop {
+            let asked = Instant::now();
             match self.shared.backends.store.finish(&self.lease, rows.clone(), terminal.clone()).await {
+                Ok(finished) => {
+                    self.pulse.beat(asked);
+                    return Ok(finished);
+                }
                 Err(error) if error.is_transient() && Instant::now() < give_up => {
                     warn!(event = "finish_delayed", %error);
                     tokio::select! {
@@ -365,7 +460,7 @@ impl Ending {
                     }
                     pause = (pause * 2).min(Duration::from_secs(2));
                 }
-                outcome => return outcome,
+                Err(error) => return Err(error),
             }
         }
     }
@@ -395,8 +490,10 @@ impl Ending {
     async fn settle(&self, outlet: &mut Outlet, open: Option<Arc<Commit>>) -> Result<(), StoreError> {
         let store = &self.shared.backends.store;
         if let Some(open) = open {
-            // Made once more: it changes nothing where it was made already.
-            store.commit(&self.lease, Commit::clone(&open)).await?;
+            // Made once more: it changes nothing where it was made already. Its intents never came to anything.
+            let mut open = Commit::clone(&open);
+            open.steps.retain(|record| record.state != StepState::Intent);
+            store.commit(&self.lease, open).await?;
             outlet.commit_made();
         }
         if outlet.commit_open() {

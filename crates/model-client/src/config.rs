@@ -68,6 +68,20 @@ pub struct RetryPolicy {
     pub retry_after_cap: Duration,
 }
 
+/// When a provider counts as down, and how many repetitions all calls together may make.
+#[derive(Debug, Clone)]
+pub struct BreakerPolicy {
+    /// Requests in a row, over all calls, that meet a provider that is down before nobody asks it any more. 0: never.
+    /// Default 10.
+    pub failures: u32,
+    /// How long nobody asks it then; after that one request at a time finds out. Default 15 s.
+    pub open_for: Duration,
+    /// Repetitions in hand. Default 100.
+    pub retry_budget: u32,
+    /// What an answer adds to them. Default 0.2.
+    pub earned: f64,
+}
+
 /// Everything that [`HttpClient`](crate::HttpClient) can be told.
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
@@ -77,6 +91,8 @@ pub struct HttpConfig {
     pub timeouts: Timeouts,
     /// Repetitions.
     pub retry: RetryPolicy,
+    /// When to leave a provider alone.
+    pub breaker: BreakerPolicy,
     /// Most bytes of one answer's stream. Default 64 MiB.
     pub max_response_bytes: usize,
     /// Most bytes of one event of a stream. Default 16 MiB.
@@ -109,6 +125,12 @@ impl Default for HttpConfig {
                 base_delay: Duration::from_millis(500),
                 jitter: 0.25,
                 retry_after_cap: Duration::from_secs(60),
+            },
+            breaker: BreakerPolicy {
+                failures: 10,
+                open_for: Duration::from_secs(15),
+                retry_budget: 100,
+                earned: 0.2,
             },
             max_response_bytes: 64 << 20,
             max_event_bytes: 16 << 20,

@@ -1,6 +1,7 @@
 //! The HTTP client: transport, time limits, retries, redaction and metrics for all providers alike.
 
 mod attempt;
+mod breaker;
 mod endpoint;
 mod failure;
 mod metric;
@@ -19,6 +20,7 @@ use crate::{
     port::{ModelClient, OnDelta},
     turn::Deltas,
 };
+use breaker::{Permit, Turned};
 use endpoint::Endpoint;
 use failure::Failed;
 pub use metric::METRIC_NAMES;
@@ -57,7 +59,9 @@ impl HttpClient {
         let endpoints: BTreeMap<String, Endpoint> = config
             .providers
             .into_iter()
-            .map(|(name, provider)| Ok((name.clone(), Endpoint::new(name, provider)?)))
+            .map(|(name, provider)| {
+                Ok((name.clone(), Endpoint::new(name, provider, config.breaker.clone())?))
+            })
             .collect::<Result<_, ConfigError>>()?;
         // Streams are not worth compressing, and a proxy that buffers them to do so would hold tokens back.
         let transport = reqwest::Client::builder()
@@ -91,6 +95,15 @@ impl HttpClient {
         let mut bytes = body(endpoint.asks_usage());
         let mut tried = 0;
         loop {
+            if let Permit::Wait(wait) = endpoint.breaker.permit() {
+                // It is down: waiting stands for the repetition that would have met it so.
+                if tried >= self.retry.retries {
+                    return Err(failure::circuit_open(&endpoint.name));
+                }
+                tried += 1;
+                tokio::time::sleep(wait).await;
+                continue;
+            }
             let failed = match self.attempt(endpoint, codec, bytes.clone(), deltas).await {
                 Ok(reply) => return Ok(reply),
                 Err(failed) => failed,
@@ -101,6 +114,10 @@ impl HttpClient {
                 continue;
             }
             match retry::delay(&self.retry, tried, &failed, rand::random()) {
+                Some(_) if deltas.first().is_none() && !endpoint.breaker.spend() => {
+                    note_spent(endpoint, &failed);
+                    return Err(failed.error);
+                }
                 Some(delay) if deltas.first().is_none() => {
                     tried += 1;
                     note_retry(endpoint, &failed, tried, delay);
@@ -119,9 +136,43 @@ impl HttpClient {
         deltas: &mut Deltas<'_>,
     ) -> Result<ModelReply, Failed> {
         deltas.restart();
-        let response = attempt::send(&self.transport, endpoint, codec, body, &self.timeouts).await?;
-        attempt::read(response, endpoint, codec, deltas, self.timeouts.idle, self.limits).await
+        let guard = breaker::Guard::new(&endpoint.breaker);
+        let outcome = async {
+            let response = attempt::send(&self.transport, endpoint, codec, body, &self.timeouts).await?;
+            attempt::read(response, endpoint, codec, deltas, self.timeouts.idle, self.limits).await
+        };
+        let outcome = outcome.await;
+        note_turn(endpoint, guard.ended(outcome.as_ref().err().map(|failed| failed.error.kind)));
+        outcome
     }
+}
+
+fn note_turn(endpoint: &Endpoint, turned: Turned) {
+    match turned {
+        Turned::Opened => {
+            metric::opened(&endpoint.name, true);
+            tracing::warn!(
+                event = "model_circuit_opened",
+                provider = %endpoint.name,
+                runbook = "docs/operations.md#provider-down"
+            );
+        }
+        Turned::Closed => {
+            metric::opened(&endpoint.name, false);
+            tracing::info!(event = "model_circuit_closed", provider = %endpoint.name);
+        }
+        Turned::Nothing => {}
+    }
+}
+
+fn note_spent(endpoint: &Endpoint, failed: &Failed) {
+    metric::budget_spent(&endpoint.name);
+    tracing::warn!(
+        event = "model_retry_budget_spent",
+        provider = %endpoint.name,
+        error = %failed.error,
+        runbook = "docs/operations.md#provider-down"
+    );
 }
 
 fn note_retry(endpoint: &Endpoint, failed: &Failed, number: u32, delay: Duration) {
@@ -160,6 +211,11 @@ impl ModelClient for HttpClient {
         };
         counted.done(&outcome, deltas.first());
         outcome
+    }
+
+    fn ready(&self) -> bool {
+        let mut in_use = self.endpoints.values().filter_map(|endpoint| endpoint.breaker.usable()).peekable();
+        in_use.peek().is_none() || in_use.any(|usable| usable)
     }
 }
 

@@ -15,7 +15,9 @@ mod scripted;
 pub mod sse;
 mod turn;
 
-pub use config::{ConfigError, HttpConfig, KeyHeader, OpenAiApi, ProviderConfig, RetryPolicy, Timeouts};
+pub use config::{
+    BreakerPolicy, ConfigError, HttpConfig, KeyHeader, OpenAiApi, ProviderConfig, RetryPolicy, Timeouts,
+};
 pub use http::{HttpClient, METRIC_NAMES};
 pub use port::{Delta, ModelClient, OnDelta};
 pub use scripted::{Answer, Rule, Scripted, ScriptedCall};

@@ -37,4 +37,10 @@ pub trait ModelClient: Send + Sync + 'static {
     /// Dropping the future closes the connection to the provider. Nothing else remembers the call.
     async fn complete(&self, request: &ModelRequest, on_delta: OnDelta<'_>)
     -> Result<ModelReply, ModelError>;
+
+    /// Whether asking makes sense now. `false`: every provider in use is known to be down, so no new work should be
+    /// taken; calls that are made all the same wait or fail as the implementation says.
+    fn ready(&self) -> bool {
+        true
+    }
 }

@@ -137,6 +137,14 @@ impl StreamSink for InProcess {
         self.shared.counters.dropped.increment(dropped);
     }
 
+    async fn forget(&self, thread_id: &str) {
+        if let Some(channel) = self.shared.lock().by_thread.get_mut(thread_id) {
+            channel.ring.clear();
+            channel.bytes = 0;
+            channel.forgotten = None;
+        }
+    }
+
     async fn flush(&self, _limit: Duration) -> bool {
         true // what was published lies in the listeners' hands already
     }

@@ -30,6 +30,8 @@ use crate::{
 /// Events of a batch, and bytes: enough to make the round trip cheap, little enough to be sent at once.
 const BATCH_EVENTS: usize = 512;
 const BATCH_BYTES: usize = 1 << 20;
+/// How long a deletion waits for events that are on their way.
+const FORGET_FLUSH: Duration = Duration::from_secs(1);
 
 /// The sink. Dropping it ends its task and its connection; flush before.
 pub struct RedisSink {
@@ -94,6 +96,14 @@ impl StreamSink for RedisSink {
             if tokio::time::timeout_at(deadline, idle).await.is_err() {
                 return self.shared.lock().is_idle();
             }
+        }
+    }
+
+    async fn forget(&self, thread_id: &str) {
+        // What waits would make the list again.
+        self.flush(FORGET_FLUSH).await;
+        if let Err(error) = self.link.forget(thread_id).await {
+            tracing::warn!(event = "cached_events_not_deleted", thread_id, %error);
         }
     }
 

@@ -21,6 +21,12 @@ pub trait StreamSink: Send + Sync + 'static {
     /// A dropped flush changes nothing; the events go on leaving.
     async fn flush(&self, limit: Duration) -> bool;
 
+    /// Deletes what the backend keeps of a thread for late readers. Best effort: what stays goes by its own time.
+    async fn forget(&self, thread_id: &str) {
+        // Most backends keep nothing.
+        let _ = thread_id;
+    }
+
     /// Whether events reach the backend now. Really asks it, and answers within about a second.
     async fn healthy(&self) -> bool;
 }

@@ -73,6 +73,21 @@ metrics! {
         "Leases that this worker held and found taken by another."
     FENCED_WRITES = Counter "fenced_writes_total";
         "Writes that the store refused because the lease had changed hands."
+    SELF_FENCED = Counter "self_fenced_total";
+        "Runs that began no further call since their lease was not heard of for too long."
+    JOBS_ADOPTED = Counter "jobs_adopted_total";
+        "Jobs that nobody held and that this worker took up."
+    JOB_PANICS = Counter "job_panics_total";
+        "Runs that ended by a bug of ours; their jobs go to another worker."
+    TOOL_OUTCOMES_UNKNOWN = Counter "tool_outcomes_unknown_total";
+        "At-most-once calls whose outcome nobody can tell; the model was told so."
+    SWEEPER = Gauge "sweeper";
+        "1 on the worker that does the upkeep for all."
+    FETCH_PAUSED = Gauge "fetch_paused" [Label::closed("reason",
+        &["store_away", "store_pool", "store_disk_full", "provider_down"])];
+        "1 while no new job is fetched, for this reason."
+    PURGED_ROWS = Counter "purged_rows_total";
+        "Rows and threads deleted since they were older than the retention."
     DB_CONNECTION_ERRORS = Counter "db_connection_errors_total"
         as ["deepagents_runtime_db_connection_errors_total"];
         "Failed attempts to reach PostgreSQL, and connections that broke."
@@ -95,6 +110,10 @@ metrics! {
         "Requests to a model, without the retries inside each."
     MODEL_RETRIES = Counter "model_retries_total" [PROVIDER];
         "Requests to a model that were sent again."
+    MODEL_CIRCUIT_OPEN = Gauge "model_circuit_open" [PROVIDER];
+        "1 while a provider that is down is left alone."
+    MODEL_RETRY_BUDGET_SPENT = Counter "model_retry_budget_spent_total" [PROVIDER];
+        "Calls that failed without a further retry, since the provider's budget was spent."
     MODEL_FIRST_TOKEN = Histogram "model_first_token_seconds" [PROVIDER] in FIRST_TOKEN_SECONDS;
         "Seconds from a request to the first piece of its answer."
     MODEL_TOKENS = Counter "model_tokens_total"

@@ -75,18 +75,10 @@ fn job_view(job: &JobRecord) -> Value {
     })
 }
 
-/// Deletes every row of a thread that is at rest. 204, 404, or 409 while a job of it is open.
+/// Deletes a thread: its rows, its journal and what the cache keeps of it. A job of it is cancelled first. 204, 404, or
+/// 503 while a job does not end.
 pub(crate) async fn cleanup(State(door): State<HttpDoor>, Path(thread_id): Path<String>) -> Response {
-    let store = door.executor.store();
-    match store.jobs_of(&thread_id).await {
-        Err(error) => return unavailable(&error.to_string()),
-        Ok(jobs) if jobs.iter().any(|job| !job.status.is_terminal()) => {
-            let detail = format!("Thread {thread_id} has a job in work; cancel it first");
-            return (StatusCode::CONFLICT, Json(json!({ "detail": detail }))).into_response();
-        }
-        Ok(_) => {}
-    }
-    match store.delete_thread(&thread_id).await {
+    match door.executor.delete_thread(&thread_id).await {
         Err(error) => unavailable(&error.to_string()),
         Ok(false) => not_found("Thread", &thread_id),
         Ok(true) => StatusCode::NO_CONTENT.into_response(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::{self, consumer};
 use async_nats::{Client, ConnectOptions, Event};
+use bytes::Bytes;
 use secrecy::ExposeSecret;
 use tracing::{info, warn};
 
@@ -96,6 +97,19 @@ impl Nats {
         matches!(tokio::time::timeout(Duration::from_secs(2), asked).await, Ok(Some(_)))
     }
 
+    /// Publishes a job and waits until a stream has it; its number there.
+    ///
+    /// # Errors
+    /// The client's: no stream holds the subject, it is full, or the server does not answer.
+    pub async fn publish_job(
+        &self,
+        subject: &str,
+        body: Bytes,
+    ) -> Result<u64, jetstream::context::PublishError> {
+        let sent = self.jetstream.publish(subject.to_owned(), body).await?;
+        Ok(sent.await?.sequence)
+    }
+
     /// Whether the server can be reached at all.
     pub fn connected(&self) -> bool {
         self.client.connection_state() == async_nats::connection::State::Connected
@@ -135,8 +149,11 @@ impl Nats {
             return Ok(made);
         };
         let config = &found.cached_info().config;
-        let fits =
-            config.ack_wait == wanted.ack_wait && config.max_deliver == -1 && config.max_ack_pending >= 1000;
+        // A backoff list stands in the place of ack_wait.
+        let fits = config.ack_wait == wanted.ack_wait
+            && config.max_deliver == -1
+            && config.max_ack_pending >= 1000
+            && config.backoff.is_empty();
         if fits {
             return Ok(found);
         }

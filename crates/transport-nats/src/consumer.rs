@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use agent_executor_runtime::{Executor, Slot};
+use async_nats::jetstream::AckKind;
 use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::consumer::pull::Batch;
 use futures_util::StreamExt;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
@@ -13,6 +16,8 @@ use crate::delivery::handle;
 
 /// Most messages of one pull.
 const MAX_BATCH: usize = 256;
+/// How long messages may be on their way to a worker that stops.
+const ON_THE_WAY: Duration = Duration::from_millis(200);
 /// Pause after the stream or consumer was missing.
 const MISSING_PAUSE: Duration = Duration::from_secs(2);
 
@@ -29,9 +34,13 @@ pub async fn consume(nats: Nats, executor: Executor) {
                     ready
                 }
                 Err(missing) => {
-                    warn!(event = "nats_consumer_missing", error = missing);
+                    warn!(
+                        event = "nats_consumer_missing",
+                        error = missing,
+                        runbook = "docs/operations.md#nats-stream-or-consumer-missing"
+                    );
                     drop(first);
-                    tokio::time::sleep(MISSING_PAUSE).await;
+                    pause(&executor).await;
                     continue;
                 }
             },
@@ -51,6 +60,25 @@ pub async fn consume(nats: Nats, executor: Executor) {
     info!(event = "nats_consumer_stopped");
 }
 
+async fn pause(executor: &Executor) {
+    let draining = executor.draining();
+    tokio::select! {
+        biased;
+        () = draining.cancelled() => {}
+        () = tokio::time::sleep(MISSING_PAUSE) => {}
+    }
+}
+
+/// Messages that were on their way when the worker began to stop: others get them at once, not after `ack_wait`.
+async fn give_back(batch: &mut Batch) {
+    let until = Instant::now() + ON_THE_WAY;
+    while let Ok(Some(Ok(message))) = tokio::time::timeout_at(until, batch.next()).await {
+        if let Err(error) = message.ack_with(AckKind::Nak(None)).await {
+            warn!(event = "nats_ack_failed", %error);
+        }
+    }
+}
+
 /// One pull. `false`: the consumer must be looked up again.
 async fn pull(
     nats: &Nats,
@@ -65,7 +93,7 @@ async fn pull(
         Ok(batch) => batch,
         Err(error) => {
             warn!(event = "nats_fetch_error", %error);
-            tokio::time::sleep(MISSING_PAUSE).await;
+            pause(executor).await;
             return false;
         }
     };
@@ -73,8 +101,10 @@ async fn pull(
     loop {
         let message = tokio::select! {
             biased;
-            // Messages of this pull that still come are delivered again to others after ack_wait.
-            () = draining.cancelled() => return true,
+            () = draining.cancelled() => {
+                give_back(&mut batch).await;
+                return true;
+            }
             message = batch.next() => message,
         };
         match message {
@@ -86,7 +116,7 @@ async fn pull(
             }
             Some(Err(error)) => {
                 warn!(event = "nats_fetch_error", %error);
-                tokio::time::sleep(MISSING_PAUSE).await;
+                pause(executor).await;
                 return false;
             }
         }

@@ -8,7 +8,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use agent_testkit::{FakeModel, Nats, Servers, free_port, until};
+use agent_testkit::{FakeModel, Nats, Postgres, Servers, free_port, until};
 use async_nats::jetstream;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -74,7 +74,9 @@ impl Worker {
 pub struct Plan {
     environment: Vec<(String, String)>,
     streams: Option<Vec<(&'static str, &'static str)>>,
-    nats_arguments: Vec<&'static str>,
+    nats_arguments: Vec<String>,
+    own_postgres: bool,
+    consumer: Option<jetstream::consumer::pull::Config>,
     unready: bool,
 }
 
@@ -96,8 +98,25 @@ impl Plan {
     }
 
     /// More arguments for the NATS server.
-    pub fn nats_arguments(mut self, arguments: &[&'static str]) -> Self {
-        self.nats_arguments = arguments.to_vec();
+    pub fn nats_arguments(mut self, arguments: impl IntoIterator<Item = String>) -> Self {
+        self.nats_arguments = arguments.into_iter().collect();
+        self
+    }
+
+    /// A PostgreSQL that this test may break.
+    pub const fn own_postgres(mut self) -> Self {
+        self.own_postgres = true;
+        self
+    }
+
+    /// Leases of two seconds and messages that come back after three, so that a takeover takes seconds.
+    pub fn quick(self) -> Self {
+        self.env("LEASE_SECONDS", "2").env("NATS_ACK_WAIT_SECONDS", "3")
+    }
+
+    /// A consumer of the job stream that is there before the worker.
+    pub fn consumer(mut self, config: jetstream::consumer::pull::Config) -> Self {
+        self.consumer = Some(config);
         self
     }
 
@@ -109,14 +128,26 @@ impl Plan {
 
     /// Starts everything; `None` where no servers can be had, with the reason on stderr.
     pub async fn start(self) -> Option<Stack> {
-        let servers = Servers::or_skip().await?;
+        Box::pin(self.start_all()).await
+    }
+
+    async fn start_all(self) -> Option<Stack> {
+        let mut servers = Servers::or_skip().await?;
+        if self.own_postgres {
+            servers.postgres = Postgres::start_own().await.unwrap();
+        }
         let dsn = servers.postgres.fresh_database().await.unwrap();
         let mut client = connect(&dsn).await;
         agent_migrations::migrate(&mut client, &agent_migrations::Options::default()).await.unwrap();
-        let nats = Nats::start_with(&self.nats_arguments).await.unwrap();
+        let arguments: Vec<&str> = self.nats_arguments.iter().map(String::as_str).collect();
+        let nats = Nats::start_with(&arguments).await.unwrap();
         let context = jetstream::new(nats.client().await.unwrap());
         for (name, subject) in self.streams.unwrap_or_else(|| STREAMS.to_vec()) {
             make_stream(&context, name, subject).await;
+        }
+        if let Some(consumer) = self.consumer {
+            let stream = context.get_stream("AGENT_EXECUTION").await.unwrap();
+            stream.create_consumer(consumer).await.unwrap();
         }
         let model = FakeModel::start().await.unwrap();
         let mut environment = vec![
@@ -168,6 +199,18 @@ impl Stack {
     /// One more worker on the same servers, with these variables besides.
     pub fn another(&self, more: &[(&str, &str)]) -> Worker {
         Worker::spawn(pairs(&self.environment).chain(more.iter().copied()))
+    }
+
+    /// Runs another command of the worker with the worker's variables: exit code, stdout, stderr.
+    pub fn command(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_worker"))
+            .args(arguments)
+            .env_clear()
+            .envs(pairs(&self.environment))
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
     }
 
     /// A connection to the worker's database.

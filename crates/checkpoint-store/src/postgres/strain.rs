@@ -14,7 +14,8 @@ pub(super) const LONG_WAIT: Duration = Duration::from_secs(1);
 /// How long an observation counts.
 const fn lasts(pressure: Pressure) -> Duration {
     match pressure {
-        Pressure::Away | Pressure::PoolWait => Duration::from_secs(2),
+        Pressure::PoolWait => Duration::from_secs(2),
+        Pressure::Away => Duration::from_secs(5),
         // Space does not come back by itself, and each try costs the server a failed write.
         Pressure::DiskFull => Duration::from_secs(10),
     }

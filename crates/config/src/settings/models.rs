@@ -48,6 +48,12 @@ pub struct ModelSettings {
     pub retry_first: Duration,
     /// Longest `Retry-After` that is obeyed.
     pub retry_after_limit: Duration,
+    /// Retries that all calls to a provider together have in hand.
+    pub retry_budget: u32,
+    /// Requests in a row that meet a provider that is down before it is left alone; 0: never.
+    pub breaker_failures: u32,
+    /// How long it is left alone.
+    pub breaker_open: Duration,
     /// Tries of a call whose stream broke, the first included.
     pub attempts: u32,
     /// Proxy for egress; the HTTP client reads it itself.
@@ -74,6 +80,9 @@ impl ModelSettings {
             retries: reader.get(&env::MODEL_RETRIES),
             retry_first: reader.get(&env::MODEL_RETRY_FIRST_MILLISECONDS),
             retry_after_limit: reader.get(&env::MODEL_RETRY_AFTER_SECONDS),
+            retry_budget: reader.get(&env::MODEL_RETRY_BUDGET),
+            breaker_failures: reader.get(&env::MODEL_BREAKER_FAILURES),
+            breaker_open: reader.get(&env::MODEL_BREAKER_SECONDS),
             attempts: reader.get(&env::MODEL_ATTEMPTS),
             https_proxy: reader.find(&env::HTTPS_PROXY),
             no_proxy: reader.find(&env::NO_PROXY),

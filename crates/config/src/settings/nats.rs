@@ -1,6 +1,6 @@
 //! How to reach NATS, and the names of what lies there.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
@@ -25,6 +25,8 @@ pub struct NatsSettings {
     pub token: Option<SecretString>,
     /// Authorities to trust.
     pub tls_ca_file: Option<PathBuf>,
+    /// How long a message stays away from other workers without a sign of life.
+    pub ack_wait: Duration,
     /// Refuse a job whose subject token differs from its job_id.
     pub subject_must_match: bool,
 }
@@ -40,6 +42,7 @@ impl NatsSettings {
             password: reader.find(&env::NATS_PASSWORD),
             token: reader.find(&env::NATS_TOKEN),
             tls_ca_file: reader.find(&env::NATS_TLS_CA_FILE),
+            ack_wait: reader.get(&env::NATS_ACK_WAIT_SECONDS),
             subject_must_match: reader.get(&env::NATS_SUBJECT_MUST_MATCH),
         };
         let ways = [

@@ -21,6 +21,8 @@ pub struct WorkerSettings {
     pub poison_limit: u32,
     /// Definition used where a job's is empty.
     pub default_definition_file: Option<PathBuf>,
+    /// How long a silent worker keeps its jobs.
+    pub lease: Duration,
     /// How long a commit is tried while PostgreSQL is away.
     pub store_patience: Duration,
 }
@@ -35,6 +37,7 @@ impl WorkerSettings {
             job_depth: reader.get(&env::JOB_DEPTH_LEVELS),
             poison_limit: reader.get(&env::POISON_LIMIT),
             default_definition_file: reader.find(&env::DEFAULT_AGENT_DEFINITION_FILE),
+            lease: reader.get(&env::LEASE_SECONDS),
             store_patience: reader.get(&env::STORE_PATIENCE_SECONDS),
         }
     }

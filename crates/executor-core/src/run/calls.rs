@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agent_langgraph_codec as codec;
-use agent_langgraph_codec::{ChannelValue, Content, FileData, Message, ToolCall};
+use agent_langgraph_codec::{ChannelValue, Content, FileData, Message, ToolCall, ToolStatus};
 use serde_json::{Map, Value};
 
 use super::{Phase, Run, Slot};
@@ -101,7 +101,8 @@ impl Run {
             files: agent.graph.files.clone(),
             values: agent.graph.json_values(),
         };
-        self.deferred.push(Effect::RunTool { call_ref, call, class, step: agent.graph.step() + 1, view });
+        let (task_id, step) = (agent.graph.push_id(call_ref.index), agent.graph.step() + 1);
+        self.deferred.push(Effect::RunTool { call_ref, task_id, call, class, step, view });
     }
 
     /// A tool outside of the machine has answered.
@@ -194,6 +195,17 @@ impl Run {
         agent.steps_taken += 1;
         self.emit_state(id, true, false);
         self.ask_model(id, ids);
+    }
+}
+
+/// What observers are told of a call that ended with the job.
+pub(super) fn tool_cut(call: &ToolCall, text: &str) -> StreamEvent {
+    StreamEvent::ToolEnd {
+        id: call.id.clone().unwrap_or_default(),
+        name: call.name.clone(),
+        output: text.to_owned(),
+        status: ToolStatus::Error,
+        duration_ms: 0,
     }
 }
 

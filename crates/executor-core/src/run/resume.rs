@@ -213,6 +213,14 @@ impl Run {
     }
 }
 
+/// Whether the newest checkpoint of the thread was written for this job: its input is stored, and there is something
+/// to go on with.
+pub fn has_begun(rows: &Rows, job_id: &str) -> bool {
+    let state = codec::load_graph(rows, "");
+    // What cannot be read cannot be gone on with either; a resume says so.
+    matches!(state, Ok(Some(state)) if turn_of(&state, job_id) == Turn::Begun)
+}
+
 fn turn_of(state: &GraphState, job_id: &str) -> Turn {
     let owner = state.metadata.extra.get(JOB_TAG).and_then(Value::as_str);
     if owner == Some(job_id) { Turn::Begun } else { Turn::New }

@@ -10,10 +10,10 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use super::failure;
+use super::{breaker::Breaker, failure};
 use crate::{
     codec::Codec,
-    config::{ConfigError, KeyHeader, OpenAiApi, ProviderConfig},
+    config::{BreakerPolicy, ConfigError, KeyHeader, OpenAiApi, ProviderConfig},
     providers::{PROVIDERS, Provider},
 };
 
@@ -26,10 +26,15 @@ pub(super) struct Endpoint {
     api: OpenAiApi,
     /// The server refused `stream_options` once: it is not asked for usage again.
     silent_on_usage: AtomicBool,
+    pub(super) breaker: Breaker,
 }
 
 impl Endpoint {
-    pub(super) fn new(name: String, config: ProviderConfig) -> Result<Self, ConfigError> {
+    pub(super) fn new(
+        name: String,
+        config: ProviderConfig,
+        breaker: BreakerPolicy,
+    ) -> Result<Self, ConfigError> {
         let Some(provider) = PROVIDERS.iter().find(|provider| provider.name == name) else {
             let known = PROVIDERS.iter().map(|provider| provider.name).collect::<Vec<_>>().join(", ");
             return Err(ConfigError::UnknownProvider { name, known });
@@ -44,6 +49,7 @@ impl Endpoint {
             key: config.api_key,
             api: config.api,
             silent_on_usage: AtomicBool::new(false),
+            breaker: Breaker::new(breaker),
         })
     }
 
@@ -138,7 +144,7 @@ mod tests {
     fn endpoint(name: &str, base_url: &str) -> Result<Endpoint, ConfigError> {
         let mut config = HttpConfig::default().providers.remove(name).unwrap();
         base_url.clone_into(&mut config.base_url);
-        Endpoint::new(name.to_owned(), config)
+        Endpoint::new(name.to_owned(), config, HttpConfig::default().breaker)
     }
 
     #[test]

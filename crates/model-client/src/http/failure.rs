@@ -57,6 +57,11 @@ pub(super) fn unknown_provider<'a>(name: &str, known: impl Iterator<Item = &'a S
     plain(ModelErrorKind::UnknownProvider, format!("no model provider is called `{name}`; there are {known}"))
 }
 
+/// Nobody asks this provider now: it was down too often.
+pub(super) fn circuit_open(name: &str) -> ModelError {
+    plain(ModelErrorKind::Unavailable, format!("{name}: the provider is down and is left alone for a while"))
+}
+
 /// The provider's id of a request.
 pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
     let value = headers.get("x-request-id").or_else(|| headers.get("request-id"))?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agent_executor_core::{ModelError, ModelErrorKind, ModelReply};
 use agent_langgraph_codec::Kind;
-use metrics::{counter, histogram};
+use metrics::{counter, gauge, histogram};
 use serde_json::Value;
 
 /// Calls by outcome; `cancelled`: the caller gave up.
@@ -16,8 +16,13 @@ const FIRST_TOKEN: &str = "agent_executor_model_first_token_seconds";
 /// Tokens by kind, as the providers count them. `cache_read` and `cache_creation` are part of `input`.
 const TOKENS: &str = "agent_executor_model_tokens_total";
 
+/// 1 while a provider is left alone.
+const OPEN: &str = "agent_executor_model_circuit_open";
+/// Calls that failed since no repetition was left in the budget.
+const SPENT: &str = "agent_executor_model_retry_budget_spent_total";
+
 /// Every metric of this crate.
-pub const METRIC_NAMES: &[&str] = &[REQUESTS, RETRIES, FIRST_TOKEN, TOKENS];
+pub const METRIC_NAMES: &[&str] = &[REQUESTS, RETRIES, FIRST_TOKEN, TOKENS, OPEN, SPENT];
 
 const OUTCOMES: &[&str] = &[
     "ok",
@@ -38,9 +43,19 @@ pub(super) fn register(provider: &str) {
         counter!(REQUESTS, "provider" => provider.to_owned(), "outcome" => *outcome).increment(0);
     }
     counter!(RETRIES, "provider" => provider.to_owned()).increment(0);
+    counter!(SPENT, "provider" => provider.to_owned()).increment(0);
+    gauge!(OPEN, "provider" => provider.to_owned()).set(0.0);
     for kind in KINDS {
         counter!(TOKENS, "provider" => provider.to_owned(), "kind" => *kind).increment(0);
     }
+}
+
+pub(super) fn opened(provider: &str, open: bool) {
+    gauge!(OPEN, "provider" => provider.to_owned()).set(if open { 1.0 } else { 0.0 });
+}
+
+pub(super) fn budget_spent(provider: &str) {
+    counter!(SPENT, "provider" => provider.to_owned()).increment(1);
 }
 
 pub(super) fn retried(provider: &str) {

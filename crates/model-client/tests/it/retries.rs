@@ -186,3 +186,51 @@ async fn a_client_is_a_trait_object() {
     let asked: ModelRequest = request("any", "m", vec![Message::human("x", "h")]);
     assert_eq!(client.complete(&asked, &mut |_| {}).await.unwrap().message.text(""), "x");
 }
+
+#[tokio::test]
+async fn a_provider_that_is_down_is_left_alone_and_the_first_answer_brings_it_back() {
+    let mut scripts = vec![plain(503, "", "{}"); 3];
+    scripts.extend([whole(), whole()]);
+    let server = Server::start(scripts).await;
+    let client = server.client(|config| {
+        config.breaker.failures = 3;
+        config.breaker.open_for = Duration::from_millis(30);
+        config.retry.retries = 2;
+    });
+    assert!(client.ready(), "nobody has asked yet");
+    let error = client.complete(&hello("openai"), &mut |_| {}).await.unwrap_err();
+    assert_eq!(error.status, Some(503));
+    assert!(!client.ready(), "three requests in a row met it down");
+    assert_eq!(server.seen().len(), 3);
+
+    // Waits until it may probe, and is answered.
+    client.complete(&hello("openai"), &mut |_| {}).await.unwrap();
+    assert!(client.ready());
+    client.complete(&hello("openai"), &mut |_| {}).await.unwrap();
+    assert_eq!(server.seen().len(), 5, "not one request more than those that were answered");
+}
+
+#[tokio::test]
+async fn an_open_circuit_sends_nothing_and_a_call_does_not_wait_for_ever() {
+    let server = Server::start(vec![plain(503, "", "{}")]).await;
+    let client = server.client(|config| {
+        config.breaker.failures = 1;
+        config.breaker.open_for = Duration::from_secs(600);
+        config.retry.retries = 0;
+    });
+    client.complete(&hello("openai"), &mut |_| {}).await.unwrap_err();
+    let error = client.complete(&hello("openai"), &mut |_| {}).await.unwrap_err();
+    assert_eq!((error.kind, error.status), (ModelErrorKind::Unavailable, None));
+    assert!(error.message.contains("left alone"), "{error}");
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn repetitions_end_with_the_budget() {
+    let (seen, outcome, _) = ask(vec![plain(503, "", "{}"); 9], |config| {
+        config.breaker.retry_budget = 2;
+        config.breaker.failures = 0;
+    })
+    .await;
+    assert_eq!((seen, outcome.unwrap_err().kind), (3, ModelErrorKind::Unavailable));
+}

@@ -87,6 +87,11 @@ impl Link {
         matches!(answer, Ok(Ok(_)))
     }
 
+    /// Deletes the list of a thread.
+    pub(super) async fn forget(&self, thread: &str) -> Result<(), Error> {
+        self.sender.del::<Value, _>(list_of(thread)).await.map(drop)
+    }
+
     /// Sends a batch in one pipeline. An error means that nothing is known about any of it.
     pub(super) async fn send(&self, batch: &[Burst], counters: &Counters) -> Result<Sent, Error> {
         let pipeline = Pipeline::from(self.sender.clone());
