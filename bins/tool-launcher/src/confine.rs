@@ -27,7 +27,7 @@ const MAX_FILES: u64 = 256;
 pub(crate) fn run(plan: &Plan) -> Result<(), String> {
     let channel = rustix::io::dup(rustix::stdio::stdin()).map_err(told("channel"))?;
     if let Err(problem) = become_python(plan, channel.as_fd()) {
-        tell(channel.as_fd(), &format!("!{problem}"), None);
+        tell(channel.as_fd(), &format!("!{problem}"));
     }
     drop(channel);
     Err("not started".to_owned())
@@ -49,9 +49,8 @@ fn become_python(plan: &Plan, channel: BorrowedFd<'_>) -> Result<(), String> {
     };
     rustix::thread::set_capabilities(None, nothing).map_err(told("capabilities"))?;
     rustix::thread::set_no_new_privs(true).map_err(told("no_new_privs"))?;
-    let (listener, weak) = walls(plan)?;
-    tell(channel, &weak, listener.as_ref());
-    drop(listener);
+    let weak = walls(plan, channel)?;
+    tell(channel, &weak);
     let number = rustix::io::dup(channel).map_err(told("channel"))?.into_raw_fd();
     let failed = Command::new(&plan.python)
         .args(["-I", "-B", "-c", &plan.runner, &number.to_string()])
@@ -83,7 +82,7 @@ fn limits(plan: &Plan) -> Result<(), String> {
 }
 
 /// Landlock and seccomp. What cannot be had is an error, or a text where the operator allows it.
-fn walls(plan: &Plan) -> Result<(Option<OwnedFd>, String), String> {
+fn walls(plan: &Plan, channel: BorrowedFd<'_>) -> Result<String, String> {
     let mut weak = Vec::new();
     let mut lacking = |problem: String| {
         if !plan.unconfined {
@@ -93,23 +92,23 @@ fn walls(plan: &Plan) -> Result<(Option<OwnedFd>, String), String> {
         Ok(())
     };
     // Newest first: with signals kept inside, then files alone (signals are then refused by seccomp).
-    let signals = match landlock(plan, ABI::V6) {
-        Ok(()) => true,
-        Err(_) => match landlock(plan, ABI::V1) {
-            Ok(()) => false,
-            Err(problem) => lacking(format!("Landlock: {problem}")).map(|()| false)?,
-        },
-    };
-    let listener = match forks::listen() {
-        Ok(listener) => Some(listener),
-        Err(error) => lacking(format!("seccomp user notification: {error}")).map(|()| None)?,
-    };
-    // The listener has to be sent before `sendmsg` could be refused, which it is not: no list names it.
+    let signals = !plan.first_landlock && landlock(plan, ABI::V6).is_ok();
+    if !signals && let Err(problem) = landlock(plan, ABI::V1) {
+        lacking(format!("Landlock: {problem}"))?;
+    }
+    match forks::listen() {
+        Ok(listener) => hand_over(channel, Some(&listener)),
+        Err(error) => {
+            lacking(format!("seccomp user notification: {error}"))?;
+            hand_over(channel, None);
+        }
+    }
+    // Last: from here on nothing can be handed over any more.
     let filter = denied::filter(plan.network, signals)?;
     if let Err(error) = seccompiler::apply_filter(&filter) {
         lacking(format!("seccomp: {error}"))?;
     }
-    Ok((listener, weak.join("; ")))
+    Ok(weak.join("; "))
 }
 
 fn landlock(plan: &Plan, abi: ABI) -> Result<(), landlock::RulesetError> {
@@ -135,17 +134,21 @@ fn landlock(plan: &Plan, abi: ABI) -> Result<(), landlock::RulesetError> {
     Ok(())
 }
 
-/// One packet to the supervisor; its first byte is `!` where nothing was started.
-fn tell(channel: BorrowedFd<'_>, text: &str, listener: Option<&OwnedFd>) {
+/// The first packet to the supervisor, with the listener where there is one. Where this fails the supervisor is gone,
+/// and this process with it.
+fn hand_over(channel: BorrowedFd<'_>, listener: Option<&OwnedFd>) {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let handed: Vec<BorrowedFd<'_>> = listener.iter().map(|listener| listener.as_fd()).collect();
     if !handed.is_empty() {
         control.push(SendAncillaryMessage::ScmRights(&handed));
     }
-    let parts = [IoSlice::new(&OWN_ID), IoSlice::new(text.as_bytes())];
-    // Where this fails the supervisor is gone, and this process with it.
-    sendmsg(channel, &parts, &mut control, SendFlags::NOSIGNAL).ok();
+    sendmsg(channel, &[IoSlice::new(&OWN_ID)], &mut control, SendFlags::NOSIGNAL).ok();
+}
+
+/// One packet to the supervisor; its text begins with `!` where nothing was started.
+fn tell(channel: BorrowedFd<'_>, text: &str) {
+    rustix::net::send(channel, &[&OWN_ID, text.as_bytes()].concat(), SendFlags::NOSIGNAL).ok();
 }
 
 fn told<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> String {

@@ -72,6 +72,8 @@ const DENIED: &[i64] = &[
     libc::SYS_semop,
     libc::SYS_mq_open,
     libc::SYS_mq_unlink,
+    libc::SYS_io_setup,
+    libc::SYS_inotify_init1,
     libc::SYS_memfd_create,
     libc::SYS_memfd_secret,
     libc::SYS_fchmod,
@@ -116,12 +118,21 @@ const DENIED_HERE: &[i64] = &[
     libc::SYS_kexec_file_load,
     libc::SYS_modify_ldt,
     libc::SYS_uselib,
+    libc::SYS_inotify_init,
 ];
 #[cfg(target_arch = "aarch64")]
 const DENIED_HERE: &[i64] = &[libc::SYS_kexec_file_load];
-const NETWORK: &[i64] =
-    &[libc::SYS_connect, libc::SYS_bind, libc::SYS_listen, libc::SYS_accept, libc::SYS_accept4];
-/// Where Landlock cannot keep signals inside, nobody is signalled at all.
+/// Without the network nobody needs the last two, which can hide open files in a socket, where nobody counts them.
+const NETWORK: &[i64] = &[
+    libc::SYS_connect,
+    libc::SYS_bind,
+    libc::SYS_listen,
+    libc::SYS_accept,
+    libc::SYS_accept4,
+    libc::SYS_sendmsg,
+    libc::SYS_sendmmsg,
+];
+/// Where Landlock cannot keep signals inside, nobody is signalled but the interpreter by itself.
 const SIGNALS: &[i64] = &[
     libc::SYS_kill,
     libc::SYS_tkill,
@@ -144,11 +155,11 @@ const SHARED_MEMORY: u64 = 0x21;
 const INTERNET: [u64; 2] = [2, 10];
 
 /// The filter: everything is allowed but the lists above, which give `EPERM`.
-pub(crate) fn filter(network_allowed: bool, signals: bool) -> Result<BpfProgram, String> {
+pub(crate) fn filter(network_allowed: bool, signals_inside: bool) -> Result<BpfProgram, String> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     let always = DENIED.iter().chain(DENIED_HERE).chain(NEWER);
     let network = if network_allowed { &[] } else { NETWORK }.iter();
-    let signals = if signals { &[] } else { SIGNALS }.iter();
+    let signals = if signals_inside { &[] } else { SIGNALS }.iter();
     rules.extend(always.chain(network).chain(signals).map(|call| (*call, Vec::new())));
     let spaces: Result<Vec<SeccompRule>, _> = NAMESPACES
         .iter()
@@ -166,6 +177,11 @@ pub(crate) fn filter(network_allowed: bool, signals: bool) -> Result<BpfProgram,
     rules.insert(libc::SYS_socket, if network_allowed { vec![foreign_sockets()?] } else { Vec::new() });
     // Limits of other processes; one's own are asked for as process 0.
     rules.insert(libc::SYS_prlimit64, vec![rule(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, 0)?]);
+    if !signals_inside {
+        let own = u64::from(std::process::id());
+        let other = rule(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, own)?;
+        rules.insert(libc::SYS_tgkill, vec![other]);
+    }
     let arch = std::env::consts::ARCH.try_into().map_err(|error| format!("seccomp: {error}"))?;
     let denied = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     SeccompFilter::new(rules, SeccompAction::Allow, denied, arch)

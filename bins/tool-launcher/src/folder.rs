@@ -50,9 +50,9 @@ fn sweep(parent: &Path) {
     }
 }
 
-/// Bytes that the folder takes, and files that were deleted while open. Stops counting above `limit`.
-pub(crate) fn taken(path: &Path, pids: &[i32], limit: u64) -> u64 {
-    let mut sum = deleted(pids);
+/// Bytes that the folder takes, with those of files that were deleted while open. Stops counting above `limit`.
+pub(crate) fn taken(path: &Path, deleted: u64, limit: u64) -> u64 {
+    let mut sum = deleted;
     let mut waiting = vec![(path.to_owned(), 0)];
     while let Some((folder, depth)) = waiting.pop() {
         let Ok(entries) = fs::read_dir(&folder) else { continue };
@@ -68,12 +68,6 @@ pub(crate) fn taken(path: &Path, pids: &[i32], limit: u64) -> u64 {
         }
     }
     sum
-}
-
-fn deleted(pids: &[i32]) -> u64 {
-    let folders = pids.iter().filter_map(|pid| fs::read_dir(format!("/proc/{pid}/fd")).ok());
-    let open = folders.flatten().flatten().filter_map(|entry| fs::metadata(entry.path()).ok());
-    open.filter(|found| found.is_file() && found.nlink() == 0).map(|found| found.blocks() * 512).sum()
 }
 
 /// Removes the folder however deep it is: what lies deeper is first moved up, so paths stay short.

@@ -10,6 +10,7 @@ mod folder;
 mod forks;
 mod frames;
 mod grants;
+mod open;
 mod output;
 mod plan;
 mod supervise;

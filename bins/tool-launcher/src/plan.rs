@@ -17,6 +17,8 @@ pub(crate) struct Plan {
     pub(crate) readable: Vec<PathBuf>,
     /// Whether it may use the network.
     pub(crate) network: bool,
+    /// Whether only the first version of Landlock is used, as on a kernel that has no other.
+    pub(crate) first_landlock: bool,
     /// Whether it may run although the kernel cannot confine it.
     pub(crate) unconfined: bool,
     pub(crate) wall_ms: u64,

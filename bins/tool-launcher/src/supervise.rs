@@ -14,13 +14,13 @@ use rustix::net::{
 use rustix::process::WaitStatus;
 
 use crate::confine::OWN_ID;
-use crate::folder;
 use crate::forks::Forks;
 use crate::frames::{self, Outcome, Report, Request};
 use crate::grants::Grants;
 use crate::output::Kept;
 use crate::plan::Plan;
 use crate::tree::{self, Tree, Usage};
+use crate::{folder, open};
 
 /// Bytes of a message in one packet; the runner uses the same.
 const PIECE: usize = 60_000;
@@ -294,8 +294,9 @@ impl<'a> Session<'a> {
         if self.pending.as_ref().is_some_and(|pending| Instant::now() >= pending.until) {
             return ended(Outcome::Wall, String::new());
         }
-        if usage.memory_bytes > self.plan.memory_bytes {
-            let exact = tree::exact_memory(&usage.pids).unwrap_or(usage.memory_bytes);
+        let open = open::of(&usage.pids, &self.plan.work);
+        if usage.memory_bytes + open.socket_bytes > self.plan.memory_bytes {
+            let exact = tree::exact_memory(&usage.pids).unwrap_or(usage.memory_bytes) + open.socket_bytes;
             if exact > self.plan.memory_bytes {
                 return ended(Outcome::Memory, format!("{exact} bytes"));
             }
@@ -304,7 +305,7 @@ impl<'a> Session<'a> {
             return ended(Outcome::Processes, format!("{} processes", usage.pids.len()));
         }
         let limit = self.plan.folder_bytes;
-        (folder::taken(&self.plan.work, &usage.pids, limit) > limit)
+        (folder::taken(&self.plan.work, open.deleted_bytes, limit) > limit)
             .then(|| (Outcome::Folder, String::new(), Vec::new()))
     }
 
@@ -357,7 +358,8 @@ impl Ready {
     }
 }
 
-/// The confined side's first packet: what it lacks, and the listener for its forks.
+/// The confined side's first packets: the listener for its forks, then what it lacks. Where it fails before the first,
+/// the failure is the first.
 fn status(channel: &OwnedFd) -> Result<(String, Option<OwnedFd>), String> {
     let mut bytes = [0; 4096];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -371,11 +373,17 @@ fn status(channel: &OwnedFd) -> Result<(String, Option<OwnedFd>), String> {
         RecvAncillaryMessage::ScmRights(mut handed) => handed.next(),
         RecvAncillaryMessage::ScmCredentials(_) | _ => None,
     });
-    let text = bytes.get(..got.bytes).and_then(|packet| packet.strip_prefix(&OWN_ID));
+    verdict(bytes.get(..got.bytes))?;
+    let (length, _) = rustix::net::recv(channel, &mut bytes, RecvFlags::empty()).map_err(told("confine"))?;
+    Ok((verdict(bytes.get(..length))?, listener))
+}
+
+fn verdict(packet: Option<&[u8]>) -> Result<String, String> {
+    let text = packet.and_then(|packet| packet.strip_prefix(&OWN_ID));
     let text = String::from_utf8_lossy(text.ok_or("confine: it ended before it was confined")?).into_owned();
     match text.strip_prefix('!') {
         Some(problem) => Err(problem.to_owned()),
-        None => Ok((text, listener)),
+        None => Ok(text),
     }
 }
 

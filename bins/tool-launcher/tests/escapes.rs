@@ -11,12 +11,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use agent_executor_core::Class;
 use agent_tool_host::conformance::{call_of, script};
 use agent_tool_host::{Confinement, ScriptLimits, ScriptSettings, ToolHost as _};
-use common::{body, rig, rig_of, rig_with, tool};
+use common::{Rig, body, rig, rig_of, rig_with, tool};
 use serde_json::Value;
 
 /// Runs lines that must fail with one of these; the answer tells which, or what was got.
 async fn refused(attempts: &[&str]) {
     let Some(rig) = rig() else { return };
+    refused_by(&rig, attempts).await;
+}
+
+async fn refused_by(rig: &Rig, attempts: &[&str]) {
     for attempt in attempts {
         let indented: String = attempt.lines().map(|line| format!("    {line}\n")).collect();
         let script = format!(
@@ -24,7 +28,7 @@ async fn refused(attempts: &[&str]) {
              def must(result):\n    if result == -1: raise OSError(ctypes.get_errno(), 'refused')\n    return result\n\
              try:\n{indented}    return 'escaped'\nexcept OSError as error:\n    return 'refused %s' % error.errno"
         );
-        let said = body(&rig, &script).await;
+        let said = body(rig, &script).await;
         assert!(
             ["refused 1", "refused 13", "refused 18", "refused 38"].contains(&said.as_str()),
             "{attempt}: {said}"
@@ -105,6 +109,33 @@ async fn other_processes_cannot_be_traced_or_signalled() {
         "must(libc.mount(b'none', b'.', b'tmpfs', 0, None))",
     ])
     .await;
+}
+
+#[tokio::test]
+async fn on_a_kernel_with_the_first_landlock_the_same_is_refused() {
+    let settings = ScriptSettings { first_landlock: true, ..ScriptSettings::default() };
+    let Some(rig) = rig_of(settings) else { return };
+    let own = std::process::id();
+    let outside = tempfile::NamedTempFile::new().unwrap();
+    let outside = outside.path().display();
+    refused_by(
+        &rig,
+        &[
+            &format!("open('{outside}').read()"),
+            &format!("os.truncate('{outside}', 0)"),
+            "open('/etc/passwd').read()",
+            &format!("os.kill({own}, 0)"),
+            "os.kill(os.getppid(), 9)",
+            "must(libc.tgkill(os.getppid(), os.getppid(), 9))",
+            &format!("must(libc.syscall(234, {own}, {own}, 9))"),
+            "must(libc.ptrace(16, os.getppid(), 0, 0))",
+            &format!("open('/proc/{own}/environ', 'rb').read()"),
+            "socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)",
+        ],
+    )
+    .await;
+    let itself = "import signal\nsignal.signal(signal.SIGUSR1, lambda *_: None)\nsignal.raise_signal(signal.SIGUSR1)\nreturn 'raised'";
+    assert_eq!(body(&rig, itself).await, "raised");
 }
 
 #[tokio::test]
@@ -244,6 +275,13 @@ async fn memory_and_disk_have_an_end_however_they_are_taken() {
         "for n in range(64):\n    with open(str(n), 'wb') as f: f.write(b'x' * (1 << 20))",
         "for n in range(100000): open(str(n), 'w').close()",
         "import os\nfor n in range(100000):\n    os.mkdir('d')\n    os.chdir('d')",
+        // Mapped and deleted: no descriptor is left.
+        "import mmap, os\nkept = []\nfor n in range(32):\n    with open('gone', 'w+b') as f:\n        f.write(b'x' * (1 << 20))\n        f.flush()\n        kept.append(mmap.mmap(f.fileno(), 0))\n    os.unlink('gone')\nimport time\ntime.sleep(5)",
+        // Deleted and on its way through a socket.
+        "import os, socket\na, b = socket.socketpair()\nf = open('gone', 'wb')\nsocket.send_fds(a, [b'x'], [f.fileno()])",
+        // The kernel's memory.
+        "import os, socket, time\nfor _ in range(8):\n    if os.fork() == 0:\n        kept = [socket.socketpair() for _ in range(110)]\n        time.sleep(20)\ntime.sleep(20)",
+        "import os, ctypes\nif ctypes.CDLL(None).inotify_init1(0) == -1: raise OSError('refused')",
         "import os\nkept = []\nfor n in range(64):\n    f = open('gone', 'wb')\n    os.unlink('gone')\n    f.write(b'x' * (1 << 20))\n    f.flush()\n    kept.append(f)",
     ] {
         let said = body(&rig, &format!("{attempt}\nreturn 'escaped'")).await;

@@ -83,7 +83,7 @@ impl Launcher {
         let limits = &settings.limits;
         json!({
             "python": self.python, "runner": RUNNER, "work": work, "readable": self.readable,
-            "network": settings.network,
+            "network": settings.network, "first_landlock": settings.first_landlock,
             "unconfined": settings.confinement == Confinement::AllowUnconfined,
             "wall_ms": u64::try_from(limits.wall.as_millis()).unwrap_or(u64::MAX),
             "cpu_seconds": limits.cpu.as_secs().max(1), "memory_bytes": limits.memory_bytes,

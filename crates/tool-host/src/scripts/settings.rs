@@ -55,6 +55,9 @@ pub struct ScriptSettings {
     pub confinement: Confinement,
     /// Whether scripts may use the network. Default no.
     pub network: bool,
+    /// Uses only the first version of Landlock, as on a kernel (before 6.12) that has no other that serves. For trying
+    /// that out; default no.
+    pub first_landlock: bool,
     /// Interpreter; `None`: `python3` on PATH.
     pub python: Option<PathBuf>,
     /// The launcher; `None`: `tool-launcher` beside this program.
@@ -75,6 +78,7 @@ impl Default for ScriptSettings {
             limits: ScriptLimits::default(),
             confinement: Confinement::Required,
             network: false,
+            first_landlock: false,
             python: None,
             launcher: None,
             folder: std::env::temp_dir(),
