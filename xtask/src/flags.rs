@@ -47,6 +47,26 @@ xflags::xflags! {
             optional --jobs jobs: u32
         }
 
+        /// Plays the recorded scenarios against the real worker and compares: requests, state, events, results, rows.
+        cmd golden {
+            /// Another folder of scenarios of the same form, default ../shared/golden/scenarios.
+            optional --scenarios dir: PathBuf
+            /// Builds the worker in the release profile.
+            optional --release
+            /// Prints every difference whole.
+            optional --verbose
+            /// Names, or parts of names, of the scenarios to play; none plays all.
+            repeated filter: String
+        }
+
+        /// Runs the fuzz targets of fuzz/ for a bounded time each; installs cargo-fuzz into target/tools if need be.
+        cmd fuzz {
+            /// Seconds for each target, default 60.
+            optional --seconds seconds: u32
+            /// One target alone: definition, codec, sse, cloud_event.
+            optional target: String
+        }
+
         /// Serves the scripted model in the foreground; `up` uses it where ../shared is absent.
         cmd fake-model {
             required --port port: u16

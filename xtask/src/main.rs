@@ -1,4 +1,5 @@
-//! What people do here: `cargo xtask test`, `tidy`, `containers`, `up`, `down`, `demo`, `bench`.
+//! What people do here: `cargo xtask test`, `tidy`, `containers`, `up`, `down`, `demo`, `bench`,
+//! `golden`, `fuzz`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks to its terminal")]
 
@@ -8,6 +9,8 @@ mod demo;
 mod down;
 mod fake_model;
 mod flags;
+mod fuzz;
+mod golden;
 mod install;
 mod job;
 mod place;
@@ -29,6 +32,8 @@ fn main() -> ExitCode {
         XtaskCmd::Down(command) => command.run(),
         XtaskCmd::Demo(command) => command.run(),
         XtaskCmd::Bench(command) => command.run(),
+        XtaskCmd::Golden(command) => command.run(),
+        XtaskCmd::Fuzz(command) => command.run(),
         XtaskCmd::FakeModel(command) => command.run(),
     };
     match done {

@@ -101,12 +101,33 @@ pub(crate) fn build(package: &str, release: bool) -> anyhow::Result<PathBuf> {
     let output =
         cmd!(sh, "cargo build --quiet -p {package} {profile...} --message-format=json-render-diagnostics");
     let output = output.quiet().read()?;
-    let of = |line: &str| {
-        let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        let named = message.pointer("/target/name")?.as_str()? == package;
-        message.get("executable")?.as_str().filter(|_| named).map(PathBuf::from)
-    };
-    output.lines().filter_map(of).next_back().with_context(|| format!("cargo built no binary `{package}`"))
+    let of = output.lines().filter_map(|line| executable(line, package)).next_back();
+    of.with_context(|| format!("cargo built no binary `{package}`"))
+}
+
+/// Builds all binaries and examples as `cargo xtask test` does, so that neither compiles again what the other did;
+/// says where those of these names lie.
+pub(crate) fn build_all<const N: usize>(names: [&str; N], release: bool) -> anyhow::Result<[PathBuf; N]> {
+    let sh = place::shell()?;
+    let profile: &[&str] = if release { &["--release"] } else { &[] };
+    println!("xtask: cargo build --workspace --bins --examples {}", profile.join(" "));
+    let output = cmd!(
+        sh,
+        "cargo build --quiet --workspace --bins --examples {profile...} --message-format=json-render-diagnostics"
+    );
+    let output = output.quiet().read()?;
+    let mut found = Vec::with_capacity(N);
+    for name in names {
+        let program = output.lines().filter_map(|line| executable(line, name)).next_back();
+        found.push(program.with_context(|| format!("cargo built no binary `{name}`"))?);
+    }
+    found.try_into().map_err(|_| anyhow::anyhow!("as many programs as names"))
+}
+
+fn executable(line: &str, name: &str) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(line).ok()?;
+    let named = message.pointer("/target/name")?.as_str()? == name;
+    message.get("executable")?.as_str().filter(|_| named).map(PathBuf::from)
 }
 
 /// Builds the worker, and beside it the launcher of its tool scripts.

@@ -51,7 +51,7 @@ impl Test {
 }
 
 /// The first that can be had: the environment's, containers, local programs, local programs after installing them.
-fn servers(runtime: &Runtime, sh: &Shell) -> anyhow::Result<Servers> {
+pub(crate) fn servers(runtime: &Runtime, sh: &Shell) -> anyhow::Result<Servers> {
     let named = ["TEST_POSTGRES_URL", "TEST_NATS_URL", "TEST_REDIS_URL"];
     if named.iter().all(|name| std::env::var_os(name).is_some()) {
         println!("xtask: using the servers of {}", named.join(", "));

@@ -3,14 +3,12 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::print_stderr,
     reason = "helpers of tests stand outside of the test functions"
 )]
 
 mod common;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use agent_testkit::until;
 use async_nats::jetstream;
@@ -188,35 +186,6 @@ async fn a_worker_told_to_stop_hands_its_job_to_the_next_one() {
     assert!(state.messages.len() >= 2, "what was committed is there");
 }
 
-/// An interpreter with LangGraph's own saver and deepagents; `None`, with the reason on stderr, where it cannot be had.
-fn python() -> Option<PathBuf> {
-    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-venv");
-    let (python, done) = (venv.join("bin/python"), venv.join("installed"));
-    if done.exists() {
-        return Some(python);
-    }
-    let run = |program: &Path, arguments: &[&str]| {
-        let ran = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
-        ran.is_ok_and(|status| status.success())
-    };
-    let packages = [
-        "deepagents==0.7.32",
-        "langgraph==1.2.22",
-        "langgraph-checkpoint-postgres==3.2.0",
-        "psycopg[binary]==3.3.9",
-    ];
-    let made = run(Path::new("python3"), &["-m", "venv", venv.to_str()?])
-        && run(&python, &[&["-m", "pip", "install", "--quiet"], &packages[..]].concat());
-    if !made {
-        eprintln!(
-            "skipped: no Python with LangGraph's saver: python3, its venv or these packages cannot be had"
-        );
-        return None;
-    }
-    std::fs::write(done, "").ok()?;
-    Some(python)
-}
-
 /// Prints, per thread, what LangGraph itself reads of it.
 const READER: &str = r#"
 import json, sys
@@ -239,7 +208,7 @@ with PostgresSaver.from_conn_string(sys.argv[1]) as saver:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pythons_own_saver_reads_what_the_worker_wrote() {
-    let Some(python) = python() else { return };
+    let Some(python) = agent_testkit::langgraph_python_or_skip() else { return };
     let Some(stack) = stack().await else { return };
     for (job_id, marker) in [("py-hello", "hello"), ("py-tools", "tools")] {
         let (status, body) = http(stack.port, "POST", "/", &job(job_id, marker).to_string()).await.unwrap();

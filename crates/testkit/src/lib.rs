@@ -6,6 +6,7 @@
 mod container;
 mod fake_model;
 mod fault_proxy;
+mod langgraph;
 mod nats;
 mod ports;
 mod postgres;
@@ -21,6 +22,7 @@ mod wait;
 pub use container::{Images, engine_answers};
 pub use fake_model::{FakeModel, ModelFault};
 pub use fault_proxy::{Fault, FaultProxy};
+pub use langgraph::{langgraph_python, langgraph_python_or_skip};
 pub use nats::Nats;
 pub use ports::free_port;
 pub use postgres::{Postgres, init_cluster, run_unprivileged};
