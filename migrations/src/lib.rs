@@ -2,10 +2,12 @@
 
 mod error;
 mod migrate;
+mod rights;
 mod schema;
 
 pub use error::MigrateError;
 pub use migrate::{Options, Report, migrate};
+pub use rights::missing_rights;
 pub use schema::{NEEDED_VERSION, current_version};
 
 /// Where the runner keeps its history: in the schema of the tables, beside them.

@@ -19,7 +19,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Take jobs from NATS and over HTTP until told to stop. Settings come from the environment.
-    Serve,
+    Serve(ServeArgs),
     /// Run one job here and now, without any server.
     #[command(
         after_help = "Example: worker run examples/research-team/agent.json --input \"Compare two things.\""
@@ -30,6 +30,37 @@ pub(crate) enum Command {
     DeadLetters(DeadLettersArgs),
     /// Print every setting, its value (secrets hidden) and where it came from.
     Config,
+    /// Make the streams and the consumer in NATS, or bring them to what workers need. Safe to run many times.
+    ProvisionNats,
+    /// Look at everything that a worker needs, and say what to do about what is wrong.
+    Doctor,
+    /// Publish a job to the queue.
+    #[command(after_help = "Example: worker publish job.json; or from a pipe: jq … | worker publish -")]
+    Publish(PublishArgs),
+    /// Follow a thread: what the cache has kept of it, then what comes, until the job's end.
+    Watch(WatchArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    /// The thread; it is the job's id where the job names none.
+    pub(crate) thread: String,
+    /// Print each event as it is, one line of JSON each.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Take one message, deal with it, and end: for pods that run one job each.
+    #[arg(long)]
+    pub(crate) one_job: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PublishArgs {
+    /// The job: a JSON file, bare or as a CloudEvent; `-` reads standard input.
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Args)]

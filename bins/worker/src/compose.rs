@@ -12,7 +12,7 @@ use agent_model_client::{HttpClient, HttpConfig, OpenAiApi};
 use agent_stream_sink::{QueueLimits, RedisConfig, RedisSink, Replay};
 use agent_telemetry::traces::{Traces, TracesOptions};
 use agent_tool_host::{Confinement, ScriptHost, ScriptLimits, ScriptSettings};
-use agent_transport_nats::{Credentials, NatsSettings};
+use agent_transport_nats::{Credentials, NatsSettings, Streams};
 use agent_wire::{FileForm, Limits, stream};
 use anyhow::Context;
 use secrecy::ExposeSecret;
@@ -54,8 +54,13 @@ pub(crate) fn models(settings: &Settings) -> anyhow::Result<HttpClient> {
 
 /// The cache. It connects by itself, now or later.
 pub(crate) fn sink(settings: &Settings) -> anyhow::Result<RedisSink> {
+    RedisSink::start(cache(settings)).context("the cache's settings cannot be used")
+}
+
+/// How to reach the cache.
+pub(crate) fn cache(settings: &Settings) -> RedisConfig {
     let (cache, events) = (&settings.dragonfly, &settings.stream);
-    let config = RedisConfig {
+    RedisConfig {
         url: cache.url.as_ref().map(|url| url.expose_secret().to_owned()),
         username: cache.username.clone(),
         password: cache.password.as_ref().map(|password| password.expose_secret().to_owned()),
@@ -65,8 +70,7 @@ pub(crate) fn sink(settings: &Settings) -> anyhow::Result<RedisSink> {
         replay: (events.replay_events > 0)
             .then_some(Replay { events: events.replay_events, keep: events.replay_keep }),
         ..RedisConfig::new(cache.host.clone(), cache.port, stream::gap)
-    };
-    RedisSink::start(config).context("the cache's settings cannot be used")
+    }
 }
 
 /// How to reach NATS.
@@ -104,6 +108,18 @@ pub(crate) fn traces(settings: &Settings) -> anyhow::Result<Option<Traces>> {
         attributes: logs.resource_attributes.as_deref().unwrap_or_default(),
     };
     Ok(Some(agent_telemetry::traces::install(options)?))
+}
+
+/// What there must be in NATS.
+pub(crate) fn streams(settings: &Settings) -> Streams {
+    let nats = &settings.nats;
+    Streams {
+        status_stream: nats.status_stream.clone(),
+        max_age: nats.max_age,
+        max_bytes: i64::try_from(nats.max_bytes).unwrap_or(i64::MAX),
+        replicas: nats.replicas,
+        max_ack_pending: agent_transport_nats::max_ack_pending(settings.worker.concurrency, nats.max_workers),
+    }
 }
 
 /// How to reach PostgreSQL.

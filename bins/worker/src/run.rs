@@ -1,6 +1,6 @@
 //! `worker run`: the same executor, a SQLite file, a live view.
 
-mod view;
+pub(crate) mod view;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -13,22 +13,25 @@ use agent_telemetry::Metrics;
 use agent_telemetry::logs::Output;
 use agent_tool_host::{ScriptsOff, ToolHost};
 use agent_transport_http::{Check, Checks, HttpDoor, router};
-use agent_transport_nats::{Nats, NatsPublisher};
+use agent_transport_nats::{Nats, NatsPublisher, OneJob};
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::cli::ServeArgs;
 use crate::{compose, start};
 
 /// For the last acknowledgements after the drain.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long the message of a pod for one job may stay away: another pod may have taken it first.
+const ONE_JOB_PATIENCE: Duration = Duration::from_secs(30);
 /// How often histograms are tidied.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-pub(crate) fn main() -> ExitCode {
-    let settings = match start::settings(Purpose::Serve) {
+pub(crate) fn main(args: &ServeArgs) -> ExitCode {
+    let mut settings = match start::settings(Purpose::Serve) {
         Ok(settings) => settings,
         Err(code) => return code,
     };
@@ -53,7 +56,10 @@ pub(crate) fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(serve(settings));
+    if args.one_job {
+        settings.worker.concurrency = 1;
+    }
+    let ended = runtime.block_on(serve(settings, args.one_job));
     // What still hangs in a blocking call shall not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     match ended {
@@ -72,7 +78,7 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-async fn serve(settings: Settings) -> anyhow::Result<()> {
+async fn serve(settings: Settings, one_job: bool) -> anyhow::Result<()> {
     // First of all: as the first process of a container, one without handlers cannot be stopped.
     let signals = Signals::new()?;
     let metrics = agent_telemetry::install().context("metrics cannot be recorded")?;
@@ -98,7 +104,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         .with_context(|| format!("`HTTP_HOST`: `{}` is no address", settings.http.host))?;
     let http = tokio::spawn(agent_transport_http::serve(address, router(door), stop_http.clone(), |_| ()));
     let upkeep = tokio::spawn(tidy(metrics));
-    let ended = work(&settings, &executor, &nats, http, signals).await;
+    let ended = work(&settings, &executor, &nats, http, signals, one_job).await;
     stop_http.cancel();
     upkeep.abort();
     if let Some(traces) = traces {
@@ -118,6 +124,7 @@ async fn work(
     nats: &Nats,
     mut http: JoinHandle<Result<(), agent_transport_http::ServeError>>,
     mut signals: Signals,
+    one_job: bool,
 ) -> anyhow::Result<()> {
     tokio::select! {
         reached = reach_store(&**executor.store()) => reached?,
@@ -128,7 +135,7 @@ async fn work(
         ended = &mut http => return Err(ended_early("the HTTP interface", ended)),
     }
     executor.start();
-    let mut consumer = tokio::spawn(agent_transport_nats::consume(nats.clone(), executor.clone()));
+    let mut consumer = tokio::spawn(take(nats.clone(), executor.clone(), one_job));
     let mut cancels = tokio::spawn(agent_transport_nats::answer_cancels(nats.clone(), executor.clone()));
     info!(event = "agent_executor_service_started", concurrency = settings.worker.concurrency);
     let failed = tokio::select! {
@@ -137,6 +144,7 @@ async fn work(
             None
         }
         ended = &mut http => Some(ended_early("the HTTP interface", ended)),
+        Ok(()) = &mut consumer, if one_job => None,
         // Neither ends before the executor drains: a worker without them is of no use.
         ended = &mut consumer => Some(ended_early("the NATS consumer", ended.map(Ok::<_, anyhow::Error>))),
         ended = &mut cancels => Some(ended_early("the cancel requests", ended.map(Ok::<_, anyhow::Error>))),
@@ -147,6 +155,18 @@ async fn work(
     });
     stop(settings, executor, nats, consumer).await;
     failed.map_or(Ok(()), Err)
+}
+
+/// Takes jobs from the queue until the executor drains; or one, and no more.
+async fn take(nats: Nats, executor: Executor, one_job: bool) {
+    if !one_job {
+        return agent_transport_nats::consume(nats, executor).await;
+    }
+    match agent_transport_nats::consume_one(&nats, &executor, ONE_JOB_PATIENCE).await {
+        OneJob::Handled => info!(event = "one_job_ended"),
+        OneJob::NothingCame => info!(event = "one_job_nothing_came"),
+        OneJob::Stopped => info!(event = "one_job_stopped"),
+    }
 }
 
 /// Says at once where scripts cannot run; definitions with scripts are then refused one by one.

@@ -100,7 +100,7 @@ variables! {
         DRAGONFLY_TLS: Kind::Flag, "Whether to speak TLS.", default("false");
         DRAGONFLY_TLS_CA_FILE: Kind::Path, "Certificates (PEM) of authorities to trust beside the system's.";
     }
-    "NATS" "" {
+    "NATS" "The last five are what `worker provision-nats` makes the streams and the consumer by." {
         NATS_URL: Kind::Servers, "Addresses of the servers, comma-separated; `tls://` speaks TLS.", default("nats://nats.nats.svc:4222");
         NATS_STREAM_NAME: Kind::Text, "Stream that holds the jobs.", default("AGENT_EXECUTION");
         NATS_CONSUMER_GROUP: Kind::Text, "Durable consumer that all workers share.", default("agent-executor-workers");
@@ -111,6 +111,11 @@ variables! {
         NATS_TLS_CA_FILE: Kind::Path, "Certificates (PEM) of the authorities to trust.";
         NATS_ACK_WAIT_SECONDS: Kind::Seconds(3, 300), "How long a job's message stays away from other workers without a sign of life; one comes after each third of it.", default("30");
         NATS_SUBJECT_MUST_MATCH: Kind::Flag, "Refuse a job whose subject token differs from its job_id.", default("false");
+        NATS_STATUS_STREAM_NAME: Kind::Text, "Stream that holds the results.", default("AGENT_STATUS");
+        NATS_STREAM_MAX_AGE_HOURS: Kind::Count(1, 8760), "Hours after which jobs and results leave their streams.", default("24");
+        NATS_STREAM_MAX_BYTES: Kind::Count(1_048_576, 1_099_511_627_776), "Size of each stream. A full job stream refuses publishers; a full result stream forgets its oldest.", default("4294967296");
+        NATS_STREAM_REPLICAS: Kind::Count(1, 5), "Copies of each stream in a cluster of servers.", default("1");
+        NATS_MAX_WORKERS: Kind::Count(1, 1000), "Most workers that run at once; with `WORKER_CONCURRENCY` it says how many jobs the consumer lets out.", default("10");
     }
     "HTTP" "" {
         PORT: Kind::Port, "Port of the HTTP interface.", default("8080");

@@ -30,6 +30,8 @@ pub enum Purpose {
     Serve,
     /// `migrate-init`: PostgreSQL.
     Migrate,
+    /// `worker watch`: Dragonfly.
+    Watch,
     /// `worker run` and whatever needs no server.
     Embedded,
 }
@@ -71,7 +73,7 @@ impl Settings {
         let mut reader = Reader::new(environment);
         let needs = |wanted: &[Purpose]| wanted.contains(&purpose);
         let postgres = PostgresSettings::read(&mut reader, needs(&[Purpose::Serve, Purpose::Migrate]));
-        let dragonfly = DragonflySettings::read(&mut reader, needs(&[Purpose::Serve]));
+        let dragonfly = DragonflySettings::read(&mut reader, needs(&[Purpose::Serve, Purpose::Watch]));
         let nats = NatsSettings::read(&mut reader);
         let http = HttpSettings::read(&mut reader, needs(&[Purpose::Serve]));
         let worker = WorkerSettings::read(&mut reader);

@@ -5,6 +5,7 @@ mod breaker;
 mod endpoint;
 mod failure;
 mod metric;
+mod probe;
 mod retry;
 mod tools;
 
@@ -24,6 +25,7 @@ use breaker::{Permit, Turned};
 use endpoint::Endpoint;
 use failure::Failed;
 pub use metric::METRIC_NAMES;
+pub use probe::Probe;
 
 /// Asks model providers over HTTP. Cheap to share, not to build: keep one per process.
 ///

@@ -18,7 +18,7 @@ mod turn;
 pub use config::{
     BreakerPolicy, ConfigError, HttpConfig, KeyHeader, OpenAiApi, ProviderConfig, RetryPolicy, Timeouts,
 };
-pub use http::{HttpClient, METRIC_NAMES};
+pub use http::{HttpClient, METRIC_NAMES, Probe};
 pub use port::{Delta, ModelClient, OnDelta};
 pub use scripted::{Answer, Rule, Scripted, ScriptedCall};
 

@@ -28,5 +28,7 @@ pub use none::NoSink;
 #[cfg(feature = "redis")]
 pub use queue::QueueLimits;
 #[cfg(feature = "redis")]
-pub use redis::{RedisConfig, RedisConfigError, RedisSink, Replay, channel_of, list_of};
+pub use redis::{
+    RedisConfig, RedisConfigError, RedisSink, RedisTail, Replay, TailError, Told, channel_of, list_of,
+};
 pub use sink::StreamSink;

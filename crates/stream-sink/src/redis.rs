@@ -6,6 +6,7 @@
 
 mod config;
 mod link;
+mod tail;
 mod task;
 
 use std::{
@@ -20,6 +21,7 @@ use self::link::Link;
 pub use self::{
     config::{RedisConfig, RedisConfigError, Replay},
     link::{channel_of, list_of},
+    tail::{RedisTail, TailError, Told},
 };
 use crate::{
     SinkEvent, StreamSink,

@@ -39,6 +39,14 @@ impl Connector {
         Ok(dial(self.server.clone(), self.tls.clone(), None).await?.0)
     }
 
+    /// A connection as the store itself uses it: TLS, `search_path` and limits. For whoever looks at the schema.
+    ///
+    /// # Errors
+    /// The client's.
+    pub async fn set_up(&self) -> Result<Client, Error> {
+        Ok(self.greeted().await?.0)
+    }
+
     pub(super) fn greeted(
         &self,
     ) -> impl Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + 'static {

@@ -29,6 +29,16 @@ pub struct NatsSettings {
     pub ack_wait: Duration,
     /// Refuse a job whose subject token differs from its job_id.
     pub subject_must_match: bool,
+    /// Stream that holds the results.
+    pub status_stream: String,
+    /// Age at which messages leave the streams.
+    pub max_age: Duration,
+    /// Size of each stream, in bytes.
+    pub max_bytes: u64,
+    /// Copies of each stream.
+    pub replicas: usize,
+    /// Most workers that run at once.
+    pub max_workers: u64,
 }
 
 impl NatsSettings {
@@ -44,6 +54,11 @@ impl NatsSettings {
             tls_ca_file: reader.find(&env::NATS_TLS_CA_FILE),
             ack_wait: reader.get(&env::NATS_ACK_WAIT_SECONDS),
             subject_must_match: reader.get(&env::NATS_SUBJECT_MUST_MATCH),
+            status_stream: reader.get(&env::NATS_STATUS_STREAM_NAME),
+            max_age: Duration::from_secs(3600 * reader.get::<u64>(&env::NATS_STREAM_MAX_AGE_HOURS)),
+            max_bytes: reader.get(&env::NATS_STREAM_MAX_BYTES),
+            replicas: reader.get(&env::NATS_STREAM_REPLICAS),
+            max_workers: reader.get(&env::NATS_MAX_WORKERS),
         };
         let ways = [
             (settings.creds_file.is_some(), env::NATS_CREDS_FILE.name),

@@ -66,9 +66,17 @@ impl Endpoint {
 
     /// The base URL with the codec's path; a version that the base already ends with is not repeated.
     pub(super) fn url(&self, codec: &dyn Codec) -> Url {
+        self.path(codec.path())
+    }
+
+    /// Where the provider lists its models.
+    pub(super) fn models_url(&self) -> Url {
+        self.path("v1/models")
+    }
+
+    fn path(&self, path: &str) -> Url {
         let mut url = self.base.clone();
         let base = url.path().trim_end_matches('/').to_owned();
-        let path = codec.path();
         let rest = if base.ends_with("/v1") { path.strip_prefix("v1/").unwrap_or(path) } else { path };
         url.set_path(&format!("{base}/{rest}"));
         url
