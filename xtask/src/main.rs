@@ -1,5 +1,5 @@
 //! What people do here: `cargo xtask test`, `tidy`, `containers`, `up`, `down`, `demo`, `bench`,
-//! `golden`, `fuzz`.
+//! `golden`, `fuzz`, `manifests`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks to its terminal")]
 
@@ -13,6 +13,7 @@ mod fuzz;
 mod golden;
 mod install;
 mod job;
+mod manifests;
 mod place;
 mod stack;
 mod test;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         XtaskCmd::Bench(command) => command.run(),
         XtaskCmd::Golden(command) => command.run(),
         XtaskCmd::Fuzz(command) => command.run(),
+        XtaskCmd::Manifests(command) => command.run(),
         XtaskCmd::FakeModel(command) => command.run(),
     };
     match done {

@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: the rules of this workspace that a machine can check. Also a test of this crate.
 
 mod arrows;
+mod codes;
 mod files;
 mod purity;
 mod spdx;
@@ -51,6 +52,7 @@ fn report() -> anyhow::Result<Report> {
     purity::check(&workspace, &mut report)?;
     supply::check(&workspace, &mut report)?;
     files::check(&workspace, &mut report)?;
+    codes::check(&workspace, &mut report)?;
     Ok(report)
 }
 

@@ -101,7 +101,13 @@ const LAYERS: &[Layer] = &[
         sideways: &[],
         never: &["async-nats", "tokio-postgres", "fred"],
     },
-    Layer { package: "xtask", row: DEV, sideways: &["agent-testkit"], never: &[] },
+    // Manifests are checked against the settings and metrics that the program knows.
+    Layer {
+        package: "xtask",
+        row: DEV,
+        sideways: &["agent-testkit", "agent-config", "agent-telemetry"],
+        never: &[],
+    },
 ];
 
 /// Features that are backends: named only where things are put together, and in tests.
