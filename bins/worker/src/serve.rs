@@ -144,9 +144,11 @@ async fn work(
             None
         }
         ended = &mut http => Some(ended_early("the HTTP interface", ended)),
-        Ok(()) = &mut consumer, if one_job => None,
         // Neither ends before the executor drains: a worker without them is of no use.
-        ended = &mut consumer => Some(ended_early("the NATS consumer", ended.map(Ok::<_, anyhow::Error>))),
+        ended = &mut consumer => match ended {
+            Ok(()) if one_job => None,
+            ended => Some(ended_early("the NATS consumer", ended.map(Ok::<_, anyhow::Error>))),
+        },
         ended = &mut cancels => Some(ended_early("the cancel requests", ended.map(Ok::<_, anyhow::Error>))),
     };
     tokio::spawn(async move {

@@ -24,6 +24,21 @@ fn file(name: &str, text: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// Stops the stack's worker, and waits until the server has forgotten its last pull: a message that went there would
+/// come back only after `ack_wait`.
+async fn without_its_worker(stack: &mut Stack) {
+    stack.worker.signal("TERM");
+    assert_eq!(stack.worker.ended().await, Some(0));
+    let context = stack.jetstream().await;
+    until("nobody pulls", PATIENCE, async || {
+        let stream = context.get_stream("AGENT_EXECUTION").await.ok()?;
+        let info = stream.consumer_info("agent-executor-workers").await.ok()?;
+        (info.num_waiting == 0).then_some(())
+    })
+    .await
+    .unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_published_job_is_followed_to_its_end_live_and_afterwards() {
     let Some(stack) = stack().await else { return };
@@ -71,9 +86,7 @@ async fn what_is_no_job_is_refused_before_it_is_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_for_one_job_takes_one_and_ends() {
     let Some(mut stack) = stack().await else { return };
-    // Nobody else may take them.
-    stack.worker.signal("TERM");
-    assert_eq!(stack.worker.ended().await, Some(0));
+    without_its_worker(&mut stack).await;
     for name in ["single-1", "single-2"] {
         stack.publish(&job(name, "hello")).await;
     }
@@ -95,8 +108,7 @@ async fn a_pod_for_one_job_takes_one_and_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_for_one_job_hands_it_over_when_it_is_told_to_stop() {
     let Some(mut stack) = stack().await else { return };
-    stack.worker.signal("TERM");
-    assert_eq!(stack.worker.ended().await, Some(0));
+    without_its_worker(&mut stack).await;
     stack.model.fail_next([agent_testkit::ModelFault::StallAfter(1)]);
     stack.publish(&job("single-3", "hello")).await;
     let mut one = command(&stack, &["serve", "--one-job"])

@@ -85,14 +85,14 @@ fn provision(url: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn kedas_own_request_scales_from_one_to_three_and_back_and_no_job_is_lost() {
     let monitor = free_port().unwrap();
-    let port = Box::leak(monitor.to_string().into_boxed_str());
     let settings = [
         ("WORKER_CONCURRENCY", number("lagThreshold").to_string()),
         // Jobs that hang in their first model call are in work for as long as this, then go on.
         ("MODEL_IDLE_TIMEOUT_SECONDS", "8".to_owned()),
         ("DRAIN_BUDGET_SECONDS", "2".to_owned()),
     ];
-    let mut plan = Plan::default().nats_arguments(&["-m", port]).streams(&[]).unready();
+    let mut plan =
+        Plan::default().nats_arguments(["-m".to_owned(), monitor.to_string()]).streams(&[]).unready();
     for (name, value) in &settings {
         plan = plan.env(name, value.clone());
     }
