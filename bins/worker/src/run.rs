@@ -71,7 +71,8 @@ async fn run(args: RunArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
         clock: Arc::new(SystemClock),
     };
     let thread = args.thread.clone().unwrap_or_else(fresh_thread);
-    let executor = Executor::new(backends, RuntimeSettings { concurrency: 1, ..compose::runtime(settings)? });
+    let own = RuntimeSettings { concurrency: 1, ..compose::runtime(settings)? };
+    let executor = Executor::new(backends, own.with_lease(SqliteStore::LEASE));
     executor.start();
     let mut events = sink.subscribe(&thread);
     let job = submit(&executor, &store, &args, definition, &thread, &view).await?;

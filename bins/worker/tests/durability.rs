@@ -7,10 +7,11 @@ mod common;
 use std::time::Duration;
 
 use agent_checkpoint_store::{JobStatus, Store};
-use agent_testkit::until;
+use agent_testkit::{ModelFault, until};
 use async_nats::jetstream::consumer::pull;
 use futures_util::StreamExt;
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use common::{PATIENCE, Plan, Stack, http, job, make_stream, metric, stack};
 
@@ -116,7 +117,70 @@ async fn a_deleted_thread_is_gone_everywhere_and_its_job_is_told() {
         let rows: i64 = postgres.query_one(&query, &[]).await.unwrap().get(0);
         assert_eq!(rows, 0, "{table}");
     }
+    assert_eq!(kept_by_the_cache(&stack, "gone-1").await, ":0", "its list is gone too");
     assert_eq!(http(stack.port, "DELETE", "/cleanup/gone-1", "").await.unwrap().0, 404);
+}
+
+/// The cache's answer to whether it keeps events of the thread.
+async fn kept_by_the_cache(stack: &Stack, thread: &str) -> String {
+    let mut socket = tokio::net::TcpStream::connect(stack.servers.redis.address()).await.unwrap();
+    let list = format!("langgraph:events:{thread}");
+    let command = format!("*2\r\n$6\r\nEXISTS\r\n${}\r\n{list}\r\n", list.len());
+    socket.write_all(command.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    BufReader::new(socket).read_line(&mut answer).await.unwrap();
+    answer.trim_end().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_slept_through_a_takeover_commits_and_tells_nothing() {
+    let Some(stack) = Plan::default().quick().start().await else { return };
+    stack.publish(&job("zombie-1", "tools delay_ms=30")).await;
+    until_asked(&stack, 3).await;
+    stack.worker.signal("STOP");
+    let second = stack.another(&[]);
+    assert_eq!(stack.end_of("zombie-1").await, "completed");
+    let whole = stack.store().await.load("zombie-1").await.unwrap();
+
+    stack.worker.signal("CONT");
+    until("it finds that it was replaced", PATIENCE, async || {
+        let lost = stack.metric("agent_executor_lease_lost_total").await?;
+        let fenced = stack.metric("agent_executor_fenced_writes_total").await?;
+        (lost + fenced > 0.0 && stack.metric("agent_executor_jobs_in_work").await? == 0.0).then_some(())
+    })
+    .await
+    .unwrap();
+    stack.settled().await;
+    assert_eq!(stack.store().await.load("zombie-1").await.unwrap(), whole, "not a row is other");
+    let mut results = stack.jetstream().await.get_stream("AGENT_STATUS").await.unwrap();
+    assert_eq!(results.info().await.unwrap().state.messages, 1);
+    assert_eq!(metric(second.port, "agent_executor_jobs_total{status=\"completed\"}").await, Some(1.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_restarts_fails_no_job_and_is_left_alone_meanwhile() {
+    let plan = Plan::default().env("MODEL_BREAKER_FAILURES", "2").env("MODEL_BREAKER_SECONDS", "1");
+    let Some(stack) = plan.env("MODEL_RETRY_FIRST_MILLISECONDS", "1").start().await else { return };
+    stack.model.fail_next([ModelFault::Status(503, None), ModelFault::Status(503, None)]);
+    stack.publish(&job("outage-1", "hello")).await;
+    assert_eq!(stack.end_of("outage-1").await, "completed");
+    assert_eq!(stack.model.requests(), 3, "two that found it down, and the one that found it back");
+    let open = stack.metric("agent_executor_model_circuit_open{provider=\"openai\"}").await;
+    assert_eq!(open, Some(0.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_jobs_share_one_connection_and_all_end() {
+    let plan = Plan::default().env("POSTGRES_READ_CONNECTIONS", "1").env("POSTGRES_COMMIT_CONNECTIONS", "1");
+    let Some(stack) = plan.start().await else { return };
+    for n in 0..30 {
+        stack.publish(&job(&format!("crowd-{n}"), "tools")).await;
+    }
+    for n in 0..30 {
+        assert_eq!(stack.end_of(&format!("crowd-{n}")).await, "completed");
+    }
+    stack.settled().await;
+    assert_eq!(stack.metric("agent_executor_lease_lost_total").await, Some(0.0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,6 +209,45 @@ async fn without_a_stream_a_result_is_told_once_and_not_again_when_one_comes() {
     let mut stream = context.get_stream("AGENT_STATUS").await.unwrap();
     let stored = stream.info().await.unwrap().state.messages;
     assert_eq!(stored, 1, "only the second: it is on the stream's subject, however it was sent");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_was_there_a_moment_ago_is_not_trusted() {
+    let Some(stack) = stack().await else { return };
+    stack.publish(&job("kept-1", "hello")).await;
+    assert_eq!(stack.end_of("kept-1").await, "completed");
+    stack.settled().await;
+    stack.jetstream().await.delete_stream("AGENT_STATUS").await.unwrap();
+
+    let client = stack.nats.client().await.unwrap();
+    let mut completed = client.subscribe("agent.status.completed").await.unwrap();
+    client.flush().await.unwrap();
+    stack.publish(&job("kept-2", "hello")).await;
+    assert_eq!(
+        next_event(&mut completed).await["subject"],
+        "kept-2",
+        "told plainly, within the 30 s of the answer"
+    );
+    let counted =
+        async || (stack.metric("agent_executor_results_unstreamed_total").await? == 1.0).then_some(());
+    until("it is counted", PATIENCE, counted).await.unwrap();
+    let again = tokio::time::timeout(Duration::from_secs(2), completed.next()).await;
+    assert!(again.is_err(), "and not told twice: {again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_job_needs_the_cache() {
+    let Some(stack) = Plan::default().own_cache().start().await else { return };
+    stack.publish(&slow("cache-1", 1)).await;
+    until_asked(&stack, 1).await;
+    stack.servers.redis.kill().await.unwrap();
+    assert_eq!(stack.end_of("cache-1").await, "completed");
+    stack.publish(&job("cache-2", "tools")).await;
+    assert_eq!(stack.end_of("cache-2").await, "completed", "nor to begin");
+    assert_eq!(http(stack.port, "GET", "/ready", "").await.unwrap().0, 503, "but it says so");
+    assert_eq!(http(stack.port, "GET", "/health", "").await.unwrap().0, 200);
+    stack.servers.redis.restart().await.unwrap();
+    stack.worker.ready().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -37,6 +37,9 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
+    /// How long a lease stands without a commit or a renewal.
+    pub const LEASE: Duration = LEASE;
+
     /// Opens the file, and makes it and its tables where they are missing.
     ///
     /// # Errors

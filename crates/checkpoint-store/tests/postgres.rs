@@ -10,7 +10,7 @@
 use agent_checkpoint_store::conformance::Expire;
 use agent_checkpoint_store::{
     Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JournalRow, Lease,
-    OutboxMessage, PostgresConfig, PostgresStore, Retention, Snapshot, Store, StoreError, Terminal,
+    OutboxMessage, PostgresConfig, PostgresStore, Pressure, Retention, Snapshot, Store, StoreError, Terminal,
 };
 use agent_testkit::Postgres;
 use async_trait::async_trait;
@@ -146,3 +146,39 @@ impl Store for Tested {
 }
 
 agent_checkpoint_store::store_conformance!(fresh());
+
+#[tokio::test]
+async fn a_store_whose_server_is_away_can_be_made_and_says_so() {
+    let mut config = PostgresConfig::from_dsn("postgres://nobody@127.0.0.1:9/none").unwrap();
+    config.pool_wait = Duration::from_millis(50);
+    let store = PostgresStore::new(config).unwrap();
+    assert_eq!(store.pressure(), None, "nobody has asked yet");
+    let error = store.health().await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    assert_eq!(store.pressure(), Some(Pressure::Away));
+}
+
+#[tokio::test]
+async fn a_call_that_waits_long_for_a_connection_is_noticed() {
+    let Some(dsn) = fresh_database().await else { return };
+    let mut config = PostgresConfig::from_dsn(&dsn).unwrap();
+    config.pool_size = 1;
+    let store = Arc::new(PostgresStore::connect(config).await.unwrap());
+    // The one connection waits for a lock that another session has.
+    let mut beside = connect(&dsn).await;
+    let held = beside.transaction().await.unwrap();
+    held.execute("lock table agent_jobs in access exclusive mode", &[]).await.unwrap();
+    let first = tokio::spawn({
+        let store = store.clone();
+        async move { store.job("any").await }
+    });
+    let second = tokio::spawn({
+        let store = store.clone();
+        async move { store.job("any").await }
+    });
+    tokio::time::sleep(Duration::from_millis(1300)).await;
+    held.rollback().await.unwrap();
+    first.await.unwrap().unwrap();
+    second.await.unwrap().unwrap();
+    assert_eq!(store.pressure(), Some(Pressure::PoolWait));
+}

@@ -57,6 +57,8 @@ struct Held {
     lease: Lease,
     job_id: Arc<str>,
     signals: Signals,
+    /// The job's last commit is being made, which releases the lease and says itself whether it stood.
+    ending: bool,
 }
 
 /// The leases that this process holds, by thread.
@@ -71,7 +73,8 @@ impl Leases {
             cancel: CancellationToken::new(),
             pulse: Pulse::new(since),
         };
-        let held = Held { lease: lease.clone(), job_id: job_id.clone(), signals: signals.clone() };
+        let held =
+            Held { lease: lease.clone(), job_id: job_id.clone(), signals: signals.clone(), ending: false };
         if let Some(before) = self.lock().insert(lease.thread_id.clone(), held) {
             // The same thread under a newer epoch: whoever still runs under the old one must stop.
             if before.lease.epoch != lease.epoch {
@@ -80,6 +83,14 @@ impl Leases {
         }
         self.count();
         signals
+    }
+
+    /// Notes that the job's last commit is being made. A renewal that finds the lease gone tells nothing from now on.
+    pub(crate) fn ends(&self, lease: &Lease) {
+        let mut held = self.lock();
+        if let Some(held) = held.get_mut(&lease.thread_id).filter(|held| held.lease.epoch == lease.epoch) {
+            held.ending = true;
+        }
     }
 
     pub(crate) fn drop_lease(&self, lease: &Lease) {
@@ -150,7 +161,7 @@ impl Leases {
 
     fn lose(&self, thread_id: &Arc<str>, asked: &[Lease]) {
         let held = self.lock();
-        let Some(held) = held.get(thread_id) else { return };
+        let Some(held) = held.get(thread_id).filter(|held| !held.ending) else { return };
         // A newer lease of this very process on the same thread is not the one that was lost.
         if asked.iter().any(|lease| lease.thread_id == *thread_id && lease.epoch == held.lease.epoch) {
             error!(event = "lease_lost", thread_id = %thread_id, job_id = %held.job_id, epoch = held.lease.epoch);

@@ -415,6 +415,7 @@ impl Ending {
             outbox: outbox.clone(),
         };
         let rows = merged(std::slice::from_ref(&commit), &mut outlet);
+        shared.leases.ends(&self.lease);
         let finished = match self.finish_patiently(rows, terminal).await {
             Ok(finished) => finished,
             Err(StoreError::Refused(why)) => {

@@ -43,6 +43,8 @@ enum Streamed {
     Stored,
     /// Nothing listens for it: the stream is gone.
     NoStream,
+    /// Somebody may listen, but no stream has answered.
+    Silent(PublishError),
     Failed(PublishError),
 }
 
@@ -106,8 +108,22 @@ impl NatsPublisher {
         match acked {
             Ok(_) => Streamed::Stored,
             Err(error) if error.kind() == PublishErrorKind::StreamNotFound => Streamed::NoStream,
+            Err(error) if error.kind() == PublishErrorKind::TimedOut => {
+                Streamed::Silent(PublishError(error.to_string()))
+            }
             Err(error) => Streamed::Failed(PublishError(error.to_string())),
         }
+    }
+
+    /// A publish without an answer: where no stream holds the subject it was a plain message that whoever listens has
+    /// got, and a second copy is not due.
+    async fn unanswered(&self, subject: &str, error: PublishError) -> Result<(), PublishError> {
+        self.keep(None);
+        if self.ask(subject).await? {
+            return Err(error);
+        }
+        metrics::counter!("agent_executor_results_unstreamed_total").increment(1);
+        Ok(())
     }
 
     /// Once, as a plain message. The question that follows on the same connection is answered only when the server
@@ -146,6 +162,7 @@ impl ResultPublisher for NatsPublisher {
             Streamed::NoStream => {
                 Err(PublishError("the stream of the results has just come back".to_owned()))
             }
+            Streamed::Silent(error) => self.unanswered(subject, error).await,
             Streamed::Failed(error) => {
                 self.keep(None);
                 Err(error)

@@ -8,7 +8,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use agent_testkit::{FakeModel, Nats, Postgres, Servers, free_port, until};
+use agent_testkit::{FakeModel, Nats, Postgres, Redis, Servers, free_port, until};
 use async_nats::jetstream;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -76,6 +76,7 @@ pub struct Plan {
     streams: Option<Vec<(&'static str, &'static str)>>,
     nats_arguments: Vec<String>,
     own_postgres: bool,
+    own_cache: bool,
     consumer: Option<jetstream::consumer::pull::Config>,
     unready: bool,
 }
@@ -109,6 +110,12 @@ impl Plan {
         self
     }
 
+    /// A cache that this test may break.
+    pub const fn own_cache(mut self) -> Self {
+        self.own_cache = true;
+        self
+    }
+
     /// Leases of two seconds and messages that come back after three, so that a takeover takes seconds.
     pub fn quick(self) -> Self {
         self.env("LEASE_SECONDS", "2").env("NATS_ACK_WAIT_SECONDS", "3")
@@ -135,6 +142,9 @@ impl Plan {
         let mut servers = Servers::or_skip().await?;
         if self.own_postgres {
             servers.postgres = Postgres::start_own().await.unwrap();
+        }
+        if self.own_cache {
+            servers.redis = Redis::start_own().await.unwrap();
         }
         let dsn = servers.postgres.fresh_database().await.unwrap();
         let mut client = connect(&dsn).await;
