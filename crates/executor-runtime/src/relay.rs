@@ -154,8 +154,21 @@ impl Executor {
         };
         self.shared.backends.store.dead_letter(letter).await?;
         if let Some(message) = outbox {
-            self.shared.relay(message).await;
+            self.relay_refusal(&message.id).await;
         }
         Ok(())
+    }
+
+    /// Sends the failed event of a refused message as the outbox has it: a message that comes again, or another one
+    /// that names the same job, must not tell its story in other words.
+    async fn relay_refusal(&self, id: &str) {
+        match self.shared.backends.store.outbox_due(Duration::ZERO, BATCH).await {
+            Ok(due) => {
+                if let Some(message) = due.into_iter().find(|message| *message.id == *id) {
+                    self.shared.relay(message).await;
+                }
+            }
+            Err(error) => warn!(event = "outbox_unread", %error),
+        }
     }
 }

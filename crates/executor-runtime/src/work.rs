@@ -192,6 +192,7 @@ impl Executor {
                 warn!(event = "job_handed_back", reason = "store", %error);
                 return ending.hand_back(outlet, None).await;
             }
+            Err(Halt::Unmarked(error)) => return ending.let_run_out(&error),
         };
         let mut driver = Driver::new(DriverParts {
             shared: self.shared.clone(),
@@ -227,7 +228,7 @@ impl Executor {
     ) -> Result<(Begun, Option<Instant>), Halt> {
         let job = &current.job;
         if current.lease.taken_over {
-            takeover::mark(outlet, &*self.shared.backends.store, job).await.map_err(Halt::Store)?;
+            takeover::mark(outlet, &*self.shared.backends.store, job).await.map_err(Halt::Unmarked)?;
         }
         if job.unclean_count > self.shared.settings.poison_limit {
             return Err(Halt::Failed(Failed::poison(job.unclean_count)));
@@ -307,6 +308,8 @@ fn panicked(shared: &Shared, lease: &Lease) -> Ended {
 enum Halt {
     Failed(Failed),
     Store(StoreError),
+    /// What the holder before has told, and does not count, could not be found out.
+    Unmarked(StoreError),
 }
 
 fn outlet(shared: &Shared, thread_id: &Arc<str>, job_id: &Arc<str>, epoch: i64, next_seq: u64) -> Outlet {
@@ -477,13 +480,21 @@ impl Ending {
     async fn hand_back(self, mut outlet: Outlet, open: Option<Arc<Commit>>) -> Ended {
         self.shared.leases.drop_lease(&self.lease);
         if let Err(error) = self.settle(&mut outlet, open).await {
-            warn!(event = "events_not_journalled", %error);
+            return self.let_run_out(&error);
         }
         if let Err(error) = self.shared.backends.store.release(&self.lease, outlet.last_seq()).await {
             // It runs out by itself.
             warn!(event = "lease_not_released", %error);
         }
         info!(event = "job_handed_back");
+        (JobEnd::HandedBack, None)
+    }
+
+    /// Stops without a release. A release would tell the next holder that the journal has no hole; after a takeover it
+    /// looks for what is missing and says so.
+    fn let_run_out(self, error: &StoreError) -> Ended {
+        self.shared.leases.drop_lease(&self.lease);
+        warn!(event = "events_not_journalled", job_id = %self.job.job_id, %error);
         (JobEnd::HandedBack, None)
     }
 
@@ -498,7 +509,7 @@ impl Ending {
             outlet.commit_made();
         }
         if outlet.commit_open() {
-            return Ok(());
+            return Err(StoreError::Unknown("the job's last commit".to_owned()));
         }
         let journal = outlet.close();
         if !journal.is_empty() {
