@@ -73,6 +73,27 @@ xflags::xflags! {
             optional target: String
         }
 
+        /// Builds and tests the programs below examples/, which are outside of this workspace as a user's are, and packs
+        /// every crate that may be published.
+        cmd outsiders {
+            /// Only the packing.
+            optional --package
+        }
+
+        /// Runs the runtime in seeded worlds and judges what was seen (docs/reliability.md); a failing seed replays.
+        cmd sim {
+            /// How many seeds, default 2000.
+            optional --seeds seeds: u64
+            /// The first of them, default 1.
+            optional --first first: u64
+            /// This one seed alone.
+            optional --seed seed: u64
+            /// With --seed: prints everything that happened.
+            optional --log
+            /// Denser faults, and one worker that stays dead when they stop.
+            optional --liveness
+        }
+
         /// Serves the scripted model in the foreground; `up` uses it where ../shared is absent.
         cmd fake-model {
             required --port port: u16

@@ -1,5 +1,5 @@
 //! What people do here: `cargo xtask test`, `tidy`, `containers`, `up`, `down`, `demo`, `bench`,
-//! `golden`, `fuzz`, `manifests`.
+//! `golden`, `fuzz`, `manifests`, `sim`, `outsiders`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks to its terminal")]
 
@@ -14,7 +14,9 @@ mod golden;
 mod install;
 mod job;
 mod manifests;
+mod outsiders;
 mod place;
+mod sim;
 mod stack;
 mod test;
 mod tidy;

@@ -49,7 +49,24 @@ pub(super) fn check(workspace: &Workspace, report: &mut Report) -> anyhow::Resul
             look(&file, &std::fs::read_to_string(&file)?, report);
         }
     }
+    let runtime = workspace.ours.iter().filter(|package| package.name == "agent-executor-runtime");
+    for package in runtime {
+        for file in rust_files(&package.folder.join("src"))? {
+            chance(&file, &std::fs::read_to_string(&file)?, report);
+        }
+    }
     Ok(())
+}
+
+/// A `select!` without `biased` asks its branches in an order of chance: the simulation could not replay a seed.
+fn chance(file: &Path, text: &str, report: &mut Report) {
+    let mut lines = product_lines(text).peekable();
+    while let Some((number, line)) = lines.next() {
+        let next = lines.peek().map_or("", |(_, next)| next.trim());
+        if line.contains("select! {") && next != "biased;" {
+            report.fault(format!("{}:{number}: `select!` without `biased`", file.display()));
+        }
+    }
 }
 
 fn look(file: &Path, text: &str, report: &mut Report) {
@@ -74,6 +91,17 @@ mod tests {
         let mut report = Report::default();
         look(Path::new("x.rs"), text, &mut report);
         report.faults.len()
+    }
+
+    #[test]
+    fn a_select_by_chance_is_found() {
+        let count = |text: &str| {
+            let mut report = Report::default();
+            chance(Path::new("x.rs"), text, &mut report);
+            report.faults.len()
+        };
+        assert_eq!(count("tokio::select! {\n    () = a => {}\n}\n"), 1);
+        assert_eq!(count("tokio::select! {\n    biased;\n    () = a => {}\n}\n"), 0);
     }
 
     #[test]
