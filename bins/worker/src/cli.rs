@@ -25,6 +25,10 @@ pub(crate) enum Command {
         after_help = "Example: worker run examples/research-team/agent.json --input \"Compare two things.\""
     )]
     Run(RunArgs),
+    /// Say everything that is wrong, or may be, with agent definitions: JSON path, problem, fix. Runs nothing.
+    #[command(after_help = "Example: worker validate examples/research-team/agent.json\n\
+        Exit codes: 0 they can be run, 1 one cannot, 2 one cannot be read.")]
+    Validate(ValidateArgs),
     /// Look at messages that could not be made jobs, and send them again.
     #[command(after_help = "Example: worker dead-letters list --limit 5 && worker dead-letters requeue 42")]
     DeadLetters(DeadLettersArgs),
@@ -114,4 +118,20 @@ pub(crate) enum DeadLettersCommand {
         #[arg(long)]
         subject: Option<String>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArgs {
+    /// Definitions, JSON files.
+    #[arg(required_unless_present = "schema")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Warnings count as errors.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// One JSON object for each finding: file, severity, code, path, problem, fix.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print the JSON Schema of definitions, and nothing else.
+    #[arg(long)]
+    pub(crate) schema: bool,
 }

@@ -11,6 +11,7 @@ mod publish;
 mod run;
 mod serve;
 mod start;
+mod validate;
 mod watch;
 
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         cli::Command::Serve(args) => serve::main(&args),
         cli::Command::Run(args) => run::main(args),
         cli::Command::DeadLetters(args) => dead_letters::main(args),
+        cli::Command::Validate(args) => validate::main(&args),
         cli::Command::Config => config_show::main(),
         cli::Command::ProvisionNats => provision_nats::main(),
         cli::Command::Doctor => doctor::main(),

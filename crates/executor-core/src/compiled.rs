@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use agent_langgraph_codec::ToolCall;
 use indexmap::IndexMap;
+use regex::Regex;
 
 use crate::context::{ContextSettings, Limits, tokens};
+use crate::definition::{Channels, output_pattern, union};
 use crate::effect::Class;
+use crate::structured::Structured;
 use crate::tools::ToolAnswer;
 use crate::{AgentSpec, Definition, ModelRef, ToolSpec, profiles, tools};
 
@@ -47,6 +50,16 @@ pub enum CompileError {
         /// Name of the agent.
         agent: String,
     },
+    /// The tool that takes an agent's structured answer has the name of another tool.
+    #[error(
+        "agent `{agent}`: `response_format`: its name `{name}` is a tool's already; give it another `name`"
+    )]
+    ResponseName {
+        /// Name of the agent.
+        agent: String,
+        /// Name of the schema.
+        name: String,
+    },
 }
 
 impl CompileError {
@@ -54,6 +67,7 @@ impl CompileError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NoModel { .. } => "definition.no_model",
+            Self::ResponseName { .. } => "definition.duplicate_name",
         }
     }
 }
@@ -65,8 +79,16 @@ pub(crate) struct CompiledAgent {
     pub(crate) name: Option<Arc<str>>,
     pub(crate) system: String,
     pub(crate) model: ModelRef,
-    /// Everything on offer, in the order in which the model sees it.
+    /// Whether it has the orchestrator's model, since it names none.
+    pub(crate) inherits_model: bool,
+    /// Tools that can be run, in the order in which the model sees them.
+    tools: Arc<[ToolSpec]>,
+    /// Everything on offer: the tools, and the one that takes a structured answer.
     pub(crate) offered: Arc<[ToolSpec]>,
+    /// The form of its answer, where it has one.
+    pub(crate) structured: Option<Arc<Structured>>,
+    /// Channels beside those that every agent has.
+    pub(crate) channels: Arc<Channels>,
     /// Own tools by name; they stand before a built-in of the same name.
     pub(crate) custom: IndexMap<String, Class>,
     pub(crate) recursion_limit: u32,
@@ -106,25 +128,40 @@ impl CompiledAgent {
 
     /// Every name that the agent can call, offered or not, as an unknown call is told.
     pub(crate) fn registered(&self) -> Vec<&str> {
-        self.offered.iter().map(|tool| tool.name.as_str()).collect()
+        self.tools.iter().map(|tool| tool.name.as_str()).collect()
     }
 
     /// The same agent under a job's own limit and model.
     pub(crate) fn with_overrides(&self, limit: Option<u32>, model: Option<ModelRef>) -> Self {
         let model = model.unwrap_or_else(|| self.model.clone());
+        // Another model may need another way to the same form.
+        let structured = self.structured.as_deref().map(|structured| Arc::new(structured.of(&model)));
+        let offered = offered(&self.tools, structured.as_deref());
         Self {
             name: self.name.clone(),
             system: self.system.clone(),
+            inherits_model: self.inherits_model,
             limits: Limits::of(&self.context, &model),
-            tool_chars: self.tool_chars,
+            tool_chars: tokens::tool_chars(&offered),
             context: self.context.clone(),
+            tools: self.tools.clone(),
+            offered,
             model,
-            offered: self.offered.clone(),
+            structured,
+            channels: self.channels.clone(),
             custom: self.custom.clone(),
             recursion_limit: limit.unwrap_or(self.recursion_limit),
             without: self.without.clone(),
             delegates: self.delegates,
         }
+    }
+}
+
+/// The tools, and last the one that takes a structured answer.
+fn offered(tools: &Arc<[ToolSpec]>, structured: Option<&Structured>) -> Arc<[ToolSpec]> {
+    match structured.and_then(Structured::tool) {
+        Some(tool) => tools.iter().cloned().chain([tool]).collect(),
+        None => tools.clone(),
     }
 }
 
@@ -137,6 +174,8 @@ pub struct Compiled {
     pub(crate) subagents: IndexMap<String, Arc<CompiledAgent>>,
     /// One of its OpenAI models exists on the Responses API only.
     pub(crate) responses_api: bool,
+    /// Outputs that count as failures, as written and ready to match.
+    pub(crate) refused_outputs: Vec<(String, Regex)>,
 }
 
 impl Compiled {
@@ -153,32 +192,33 @@ impl Compiled {
         let main = &definition.orchestrator;
         let main_model =
             main.model.clone().ok_or_else(|| CompileError::NoModel { agent: main.name.clone() })?;
+        // Every channel exists on the orchestrator too. The parser has told of those declared in two ways.
+        let agents = std::iter::once(main).chain(&definition.specialists);
+        let all = union(agents.map(|spec| (spec.name.as_str(), &spec.channels)), |_, _| {});
+        let builder = Builder { custom, without, main_model: &main_model };
         let mut subagents = IndexMap::new();
         let general = definition.general_purpose
             && !definition.specialists.iter().any(|spec| spec.name == GENERAL_PURPOSE);
         let mut about: Vec<(String, String)> = Vec::new();
         if general {
-            let spec = AgentSpec {
-                name: GENERAL_PURPOSE.to_owned(),
-                system_prompt: GENERAL_PURPOSE_PROMPT.to_owned(),
-                description: GENERAL_PURPOSE_ABOUT.to_owned(),
-                ..main.clone()
-            };
+            let spec = general_purpose(main, all.clone());
             about.push((spec.name.clone(), spec.description.clone()));
-            let agent = agent(&spec, Some(&spec.name), main_model.clone(), None, custom, without);
-            subagents.insert(spec.name, Arc::new(agent));
+            subagents.insert(spec.name.clone(), Arc::new(builder.agent(&spec, Some(&spec.name), None)?));
         }
         for spec in &definition.specialists {
             about.push((spec.name.clone(), spec.description.clone()));
-            let model = spec.model.clone().unwrap_or_else(|| main_model.clone());
-            let agent = agent(spec, Some(&spec.name), model, None, custom, without);
-            subagents.insert(spec.name.clone(), Arc::new(agent));
+            subagents.insert(spec.name.clone(), Arc::new(builder.agent(spec, Some(&spec.name), None)?));
         }
         let task = (!about.is_empty()).then(|| tools::task::spec(&about));
-        let root = Arc::new(agent(main, None, main_model, task, custom, without));
+        let root = AgentSpec { channels: all, ..main.clone() };
+        let root = Arc::new(builder.agent(&root, None, task)?);
         let agents = std::iter::once(&root).chain(subagents.values());
         let responses_api = agents.into_iter().any(|agent| agent.needs_responses());
-        Ok(Self { definition, root, subagents, responses_api })
+        // The parser lets no pattern pass that is none.
+        let patterns = definition.fail_if_output_matches.iter();
+        let refused_outputs =
+            patterns.filter_map(|pattern| Some((pattern.clone(), output_pattern(pattern).ok()?))).collect();
+        Ok(Self { definition, root, subagents, responses_api, refused_outputs })
     }
 
     /// The definition that this was made from.
@@ -187,21 +227,75 @@ impl Compiled {
     }
 }
 
-fn agent(
-    spec: &AgentSpec,
-    name: Option<&str>,
-    model: ModelRef,
-    task: Option<ToolSpec>,
-    custom: &IndexMap<String, CustomTool>,
-    operator_without: &[String],
-) -> CompiledAgent {
-    let mut without = spec.without_tools.clone();
-    without.extend_from_slice(operator_without);
-    let own: IndexMap<&str, &CustomTool> =
-        spec.tools.iter().filter_map(|name| Some((name.as_str(), custom.get(name)?))).collect();
-    let delegates = task.is_some() && !without.iter().any(|name| name == tools::task::NAME);
+/// The main agent's tools and model, a prompt of its own, and neither its limit nor the form of its answer.
+fn general_purpose(main: &AgentSpec, channels: Channels) -> AgentSpec {
+    AgentSpec {
+        name: GENERAL_PURPOSE.to_owned(),
+        system_prompt: GENERAL_PURPOSE_PROMPT.to_owned(),
+        description: GENERAL_PURPOSE_ABOUT.to_owned(),
+        model: None,
+        recursion_limit: None,
+        channels,
+        response_format: None,
+        ..main.clone()
+    }
+}
+
+struct Builder<'a> {
+    custom: &'a IndexMap<String, CustomTool>,
+    /// What the operator takes away from everybody.
+    without: &'a [String],
+    main_model: &'a ModelRef,
+}
+
+impl Builder<'_> {
+    fn agent(
+        &self,
+        spec: &AgentSpec,
+        name: Option<&str>,
+        task: Option<ToolSpec>,
+    ) -> Result<CompiledAgent, CompileError> {
+        let mut without = spec.without_tools.clone();
+        without.extend_from_slice(self.without);
+        let own: IndexMap<&str, &CustomTool> =
+            spec.tools.iter().filter_map(|name| Some((name.as_str(), self.custom.get(name)?))).collect();
+        let may_delegate = task.is_some() && !without.iter().any(|name| name == tools::task::NAME);
+        let tools: Arc<[ToolSpec]> = on_offer(&own, &without, task.filter(|_| may_delegate)).into();
+        let model = spec.model.clone().unwrap_or_else(|| self.main_model.clone());
+        let structured = spec.response_format.as_ref().map(|form| Arc::new(Structured::new(form, &model)));
+        if let Some(taken) =
+            structured.as_ref().filter(|form| tools.iter().any(|tool| tool.name == form.name))
+        {
+            return Err(CompileError::ResponseName { agent: spec.name.clone(), name: taken.name.clone() });
+        }
+        let offered = offered(&tools, structured.as_deref());
+        Ok(CompiledAgent {
+            name: name.map(Arc::from),
+            system: spec.system_prompt.clone(),
+            inherits_model: spec.model.is_none(),
+            limits: Limits::of(&spec.context, &model),
+            tool_chars: tokens::tool_chars(&offered),
+            context: spec.context.clone(),
+            offered,
+            tools,
+            model,
+            structured,
+            channels: Arc::new(spec.channels.clone()),
+            delegates: may_delegate && !own.contains_key(tools::task::NAME),
+            custom: own.into_iter().map(|(name, tool)| (name.to_owned(), tool.class)).collect(),
+            recursion_limit: spec.recursion_limit.unwrap_or(DEFAULT_RECURSION_LIMIT),
+            without,
+        })
+    }
+}
+
+/// The tools of an agent in their order: built-in ones, `task` among them, then its own.
+fn on_offer(
+    own: &IndexMap<&str, &CustomTool>,
+    without: &[String],
+    mut task: Option<ToolSpec>,
+) -> Vec<ToolSpec> {
     let mut built_in: Vec<ToolSpec> = Vec::new();
-    let mut task = task.filter(|_| delegates);
     for tool in tools::BUILT_IN {
         // The task tool stands between the file tools and write_todos, as deepagents orders them.
         if tool.name == WRITE_TODOS {
@@ -217,23 +311,10 @@ fn agent(
         // A tool of the definition replaces a built-in of its name in the built-in's place.
         offered.push(own.get(tool.name.as_str()).map_or(tool, |custom| custom.spec.clone()));
     }
-    for (name, tool) in &own {
+    for (name, tool) in own {
         if !offered.iter().any(|offered| offered.name == *name) {
             offered.push(tool.spec.clone());
         }
     }
-    let delegates = delegates && !own.contains_key(tools::task::NAME);
-    CompiledAgent {
-        name: name.map(Arc::from),
-        system: spec.system_prompt.clone(),
-        limits: Limits::of(&spec.context, &model),
-        tool_chars: tokens::tool_chars(&offered),
-        context: spec.context.clone(),
-        model,
-        offered: offered.into(),
-        custom: own.into_iter().map(|(name, tool)| (name.to_owned(), tool.class)).collect(),
-        recursion_limit: spec.recursion_limit.unwrap_or(DEFAULT_RECURSION_LIMIT),
-        without,
-        delegates,
-    }
+    offered
 }

@@ -83,6 +83,19 @@ pub struct StepCommit {
     pub rows: Rows,
     /// Told once the rows are durable.
     pub events: Vec<Emission>,
+    /// For the log: what happened that nobody may expect.
+    pub notes: Vec<Note>,
+}
+
+/// Something for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Stable name, e.g. `state.overwritten`.
+    pub code: &'static str,
+    /// The sub-agent; `None` for the orchestrator.
+    pub label: Option<AgentLabel>,
+    /// For people; holds names and paths, never contents.
+    pub message: String,
 }
 
 /// How a run ended.
@@ -92,6 +105,8 @@ pub enum Outcome {
     Completed {
         /// Content of the last message: a string or blocks; null where there is none.
         output: Value,
+        /// The structured answer, where the definition asks for one.
+        structured_response: Option<Value>,
         /// The file system at the end, context files included.
         files: Arc<Files>,
         /// Codes of what the caller should know although the job completed.

@@ -14,10 +14,13 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
+use crate::definition::{Channels, Reducer};
 use crate::ids::Ids;
 
 mod rows;
 
+/// Channel of the structured answer.
+pub(crate) const STRUCTURED_RESPONSE: &str = "structured_response";
 /// Node that heals dangling tool calls before the first model call.
 pub(crate) const BEFORE_AGENT: &str = "PatchToolCallsMiddleware.before_agent";
 /// Node of the model call.
@@ -26,9 +29,16 @@ pub(crate) const MODEL: &str = "model";
 pub(crate) const TOOLS: &str = "tools";
 /// Node that ends the orchestrator's run; sub-agents have none.
 pub(crate) const AFTER_AGENT: &str = "_ParentNotifierMiddleware.after_agent";
+/// Node after the model where Python keeps to-dos (models with a profile that asks for them). We have none; a
+/// thread that Python left there is gone on with.
+pub(crate) const TODO_AFTER_MODEL: &str = "TodoListMiddleware.after_model";
 /// Node that takes the input.
 pub(crate) const START: &str = "__start__";
+/// Every node that may be due in a thread that this machine goes on with.
+pub(crate) const NODES: [&str; 5] = [START, BEFORE_AGENT, MODEL, TODO_AFTER_MODEL, AFTER_AGENT];
 const SENDS: &str = "__pregel_tasks";
+/// Metadata key: the super-step of the input that the current turn began with.
+const TURN_TAG: &str = "agent_executor_turn";
 const NO_WRITES: &str = "__no_writes__";
 /// A delta channel is written whole after this many updates (LangGraph's `DeltaChannel` of deepagents).
 const SNAPSHOT_UPDATES: u64 = 50;
@@ -82,6 +92,10 @@ pub(crate) struct Graph {
     parents: IndexMap<String, String>,
     /// Tags that go into every checkpoint's metadata.
     tags: Map<String, Value>,
+    /// Channels beside those that every graph has.
+    channels: Arc<Channels>,
+    /// The super-step of the input that the current turn began with, where it is known.
+    turn: Option<i64>,
     /// Newest checkpoint and its super-step; `None` before the first.
     head: Option<(String, i64)>,
     versions: IndexMap<String, String>,
@@ -103,12 +117,15 @@ impl Graph {
         shape: Shape,
         parents: IndexMap<String, String>,
         tags: Map<String, Value>,
+        channels: Arc<Channels>,
     ) -> Self {
         Self {
             ns,
             shape,
             parents,
             tags,
+            channels,
+            turn: None,
             head: None,
             versions: IndexMap::new(),
             seen: IndexMap::new(),
@@ -128,6 +145,7 @@ impl Graph {
         shape: Shape,
         state: codec::GraphState,
         tags: Map<String, Value>,
+        channels: Arc<Channels>,
     ) -> Self {
         let present = state.checkpoint.channel_values.keys().filter(|k| k.starts_with("branch:to:"));
         let mut present: BTreeSet<String> = present.cloned().collect();
@@ -140,6 +158,8 @@ impl Graph {
             shape,
             parents: state.metadata.parents.clone(),
             tags,
+            channels,
+            turn: state.metadata.extra.get(TURN_TAG).and_then(Value::as_i64),
             head: Some((state.checkpoint.id.clone(), state.metadata.step)),
             message_counter: counter("messages"),
             file_counter: counter("files"),
@@ -161,6 +181,27 @@ impl Graph {
     /// The newest checkpoint's super-step; -2 before the first.
     pub(crate) fn step(&self) -> i64 {
         self.head.as_ref().map_or(-2, |(_, step)| *step)
+    }
+
+    /// The super-step of the input that the current turn began with; `None` in threads of others.
+    pub(crate) const fn turn(&self) -> Option<i64> {
+        self.turn
+    }
+
+    /// Sets a tag of every checkpoint from now on.
+    pub(crate) fn tag(&mut self, key: &str, value: Value) {
+        self.tags.insert(key.to_owned(), value);
+    }
+
+    /// Takes a tag back.
+    pub(crate) fn untag(&mut self, key: &str) {
+        self.tags.shift_remove(key);
+    }
+
+    /// A node that is due and that this machine does not have.
+    pub(crate) fn unknown_node(&self) -> Option<&str> {
+        let due = self.present.iter().filter_map(|channel| channel.strip_prefix("branch:to:"));
+        due.into_iter().find(|node| !NODES.contains(node))
     }
 
     /// `metadata.parents` of a graph that is started from this one's newest checkpoint.
@@ -279,7 +320,7 @@ impl Graph {
                 changed.insert("files".to_owned());
             }
             Write::Value(channel, value) => {
-                self.values.insert(channel.clone(), value.clone());
+                self.reduce(channel, value);
                 changed.insert(channel.clone());
             }
             Write::Send(call) => {
@@ -295,14 +336,36 @@ impl Graph {
         }
     }
 
+    /// Takes what is written to a channel as its reducer says.
+    fn reduce(&mut self, channel: &str, value: &ChannelValue) {
+        let reducer = self.channels.get(channel).copied().unwrap_or(Reducer::Last);
+        let grown = match (reducer, self.values.get_mut(channel), value) {
+            (Reducer::Append, Some(ChannelValue::Json(Value::Array(list))), ChannelValue::Json(more)) => {
+                match more {
+                    Value::Array(more) => list.extend(more.iter().cloned()),
+                    Value::Null => {}
+                    Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+                        list.push(more.clone());
+                    }
+                }
+                true
+            }
+            (Reducer::Messages, Some(ChannelValue::Messages(list)), ChannelValue::Messages(more)) => {
+                let write = MessagesWrite { messages: more.clone(), overwrite: false };
+                // A removal of what is not there removes nothing here; it would end a run of Python's.
+                codec::fold_messages(list, [write]);
+                true
+            }
+            (Reducer::Last | Reducer::Append | Reducer::Messages, _, _) => false,
+        };
+        if !grown {
+            self.values.insert(channel.to_owned(), value.clone());
+        }
+    }
+
     /// Whether the coming super-step runs this node.
     pub(crate) fn triggered(&self, node: &str) -> bool {
         self.present.contains(&trigger_of(node))
-    }
-
-    /// The newest version of a channel.
-    pub(crate) fn version_of(&self, channel: &str) -> Option<&str> {
-        self.versions.get(channel).map(String::as_str)
     }
 
     /// The todo list, where there is one.
@@ -313,13 +376,27 @@ impl Graph {
         }
     }
 
-    /// Every other channel that has a JSON value.
-    pub(crate) fn json_values(&self) -> Map<String, Value> {
-        let json = self.values.iter().filter_map(|(channel, value)| match value {
-            ChannelValue::Json(json) => Some((channel.clone(), json.clone())),
-            ChannelValue::Messages(_) | ChannelValue::Raw { .. } => None,
-        });
-        json.collect()
+    /// The structured answer, where there is one.
+    pub(crate) fn structured_response(&self) -> Option<&Value> {
+        match self.values.get(STRUCTURED_RESPONSE) {
+            Some(ChannelValue::Json(value)) => Some(value).filter(|value| !value.is_null()),
+            Some(ChannelValue::Messages(_) | ChannelValue::Raw { .. }) | None => None,
+        }
+    }
+
+    /// Every other channel as a tool sees it: declared ones begin as null, private ones are left out.
+    pub(crate) fn visible_values(&self) -> Map<String, Value> {
+        let mut visible: Map<String, Value> =
+            self.channels.keys().map(|channel| (channel.clone(), Value::Null)).collect();
+        for (channel, value) in &self.values {
+            if channel.starts_with('_') {
+                continue;
+            }
+            if let Ok(value) = value.to_json() {
+                visible.insert(channel.clone(), value);
+            }
+        }
+        visible
     }
 
     fn next_version(&self, ids: &mut Ids) -> String {

@@ -134,6 +134,18 @@ impl Input {
     }
 }
 
+/// Messages in any accepted form, each with an id.
+///
+/// # Errors
+/// [`InputError`] with the first thing that is wrong.
+pub(crate) fn messages(
+    value: &Value,
+    at: &FieldPath,
+    ids: &mut dyn FnMut() -> String,
+) -> Result<Vec<Message>, InputError> {
+    messages::read(value, at, ids)
+}
+
 /// The user message of an input without messages: `instructions`, else the definition's `user_request`; `context`
 /// after a blank line.
 fn first_request(payload: &Map<String, Value>, definition: &Definition) -> Option<String> {

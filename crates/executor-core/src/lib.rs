@@ -15,18 +15,23 @@ pub mod profiles;
 mod pyjson;
 mod pyrepr;
 mod run;
+mod schema;
 mod stream;
+mod structured;
 pub mod tools;
 
 pub use compiled::{CompileError, Compiled, CustomTool};
 pub use context::{ContextSettings, Size};
 pub use definition::{
-    AgentSpec, Defaults, Definition, DefinitionError, FieldPath, MAX_DESCRIPTION_BYTES, MAX_NAME_CHARS,
-    MAX_NODES, MAX_PROMPT_BYTES, MAX_RECURSION_LIMIT, MAX_SCRIPT_BYTES, MAX_TOOL_DEFINITIONS, PROVIDERS,
-    Parsed, ScriptTool, Warning, canonical_json, kind_of, sha256_hex,
+    AgentSpec, Channels, Defaults, Definition, DefinitionError, Diagnostic, Examined, FieldPath,
+    MAX_CHANNELS, MAX_DESCRIPTION_BYTES, MAX_NAME_CHARS, MAX_NODES, MAX_PATTERN_BYTES, MAX_PATTERNS,
+    MAX_PROMPT_BYTES, MAX_RECURSION_LIMIT, MAX_SCRIPT_BYTES, MAX_TOOL_DEFINITIONS, PROVIDERS, Parsed,
+    Reducer, ResponseSpec, SCHEMA_VERSION, ScriptTool, Severity, Strategy, Warning, canonical_json,
+    definition_schema, kind_of, sha256_hex,
 };
 pub use effect::{
-    AgentId, CallRef, Class, Effect, Emission, Event, Finish, Outcome, StateView, StepCommit, ToolResult,
+    AgentId, CallRef, Class, Effect, Emission, Event, Finish, Note, Outcome, StateView, StepCommit,
+    ToolResult,
 };
 pub use ids::Stamp;
 pub use input::{Input, InputError};

@@ -81,13 +81,18 @@ impl Purpose {
     }
 }
 
-/// Structured output that the provider itself is asked to keep to.
+/// The form that the provider is asked to keep the answer to.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ResponseFormat {
-    /// Name of the schema.
-    pub name: String,
-    /// JSON Schema of the answer.
-    pub schema: Value,
+pub enum ResponseFormat {
+    /// JSON of a schema, where the model does not call a tool.
+    Schema {
+        /// Name of the schema.
+        name: String,
+        /// JSON Schema of the answer.
+        schema: Value,
+    },
+    /// A call of any tool: one of them takes the structured answer.
+    AnyTool,
 }
 
 /// Why a model stopped.

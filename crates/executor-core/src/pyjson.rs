@@ -20,11 +20,16 @@ pub(crate) fn value(value: &Value) -> String {
     out
 }
 
-/// Characters of `json.dumps(value)`, in which everything beyond ASCII is escaped.
-pub(crate) fn ascii_len(value: &Value) -> usize {
+/// `json.dumps(value)`: everything beyond ASCII is escaped.
+pub(crate) fn dumps(value: &Value) -> String {
     let mut out = String::new();
     push_value(&mut out, value, true);
-    out.len()
+    out
+}
+
+/// Characters of `json.dumps(value)`, in which everything beyond ASCII is escaped.
+pub(crate) fn ascii_len(value: &Value) -> usize {
+    dumps(value).len()
 }
 
 fn push_value(out: &mut String, value: &Value, ascii: bool) {
@@ -73,7 +78,7 @@ fn push_text(out: &mut String, text: &str, ascii: bool) {
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
             '\0'..='\u{1f}' => push_unit(out, u32::from(letter)),
-            _ if ascii && !letter.is_ascii() => {
+            _ if ascii && !matches!(letter, ' '..='~') => {
                 let mut units = [0; 2];
                 for unit in letter.encode_utf16(&mut units) {
                     push_unit(out, u32::from(*unit));
@@ -103,6 +108,7 @@ mod tests {
             value(&all),
             "{\"a\": [1, 1.5, 1e+16, null, true], \"b\": {}, \"c\": \"ä\\n\\\"\\\\\\u0001😀\"}"
         );
+        assert_eq!(dumps(&json!(["é𝄞\u{7f}"])), "[\"\\u00e9\\ud834\\udd1e\\u007f\"]");
         assert_eq!(ascii_len(&json!("ä😀")), 2 + 6 + 12);
     }
 }

@@ -3,24 +3,31 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use agent_langgraph_codec::{Files, Message, Rows, ToolCall};
+use agent_langgraph_codec::{ChannelValue, Files, Message, Rows, ToolCall};
+use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use crate::compiled::{Compiled, CompiledAgent};
-use crate::effect::{AgentId, CallRef, Effect, Emission, Event, Finish, Outcome, StepCommit, ToolResult};
+use crate::effect::{
+    AgentId, CallRef, Effect, Emission, Event, Finish, Note, Outcome, StepCommit, ToolResult,
+};
 use crate::graph::{Graph, TaskOutput};
 use crate::ids::{Ids, Stamp};
 use crate::{AgentLabel, ModelErrorKind, ModelRef, StreamEvent, Usage};
 
 mod asking;
+mod budget;
 mod calls;
 mod cancel;
+mod channels;
 mod finish;
 mod model_step;
 mod resume;
 mod start;
 mod stops;
+mod stored;
 mod subagents;
+mod turn;
 
 pub use resume::{ResumeError, has_begun};
 pub use start::RunInput;
@@ -43,6 +50,9 @@ pub struct RunSetup {
     pub compiled: Arc<Compiled>,
     /// The job; recorded in every checkpoint's metadata, so that a resume knows whose turn it finds.
     pub job_id: Arc<str>,
+    /// Whether the thread is the job's own (their ids are the same): then a turn that another program began there is
+    /// this job's (wire contract 2.2.2).
+    pub own_thread: bool,
     /// Its limits.
     pub limits: RunLimits,
     /// Replaces the orchestrator's model.
@@ -74,17 +84,23 @@ struct Agent {
     graph: Graph,
     /// The `task` call that this agent works on; `None` for the orchestrator.
     parent: Option<CallRef>,
-    /// The files that it was started with, to tell what it changed.
-    given_files: Arc<Files>,
+    /// What it was started with, to tell what it changed.
+    given: Given,
     phase: Phase,
     /// Super-steps of this run, counted as Python counts them.
     steps_taken: u32,
-    /// Turns in a row that held only unreadable calls.
-    malformed_turns: u32,
     /// The history with answers to unreadable calls put in, written with the next reply.
     patched: Option<Vec<Arc<Message>>>,
     /// Whether files or todos changed since the last published state.
     unpublished: Unpublished,
+}
+
+/// The state that a sub-agent gets from its parent.
+#[derive(Debug, Clone, Default)]
+struct Given {
+    files: Arc<Files>,
+    /// Declared channels that have a value.
+    values: IndexMap<String, ChannelValue>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -104,6 +120,7 @@ pub struct Run {
     /// What the event in hand has produced so far.
     rows: Rows,
     events: Vec<Emission>,
+    notes: Vec<Note>,
     deferred: Vec<Effect>,
     /// Effects that wait for a commit to be durable.
     waiting: VecDeque<(u64, Vec<Effect>)>,
@@ -138,6 +155,7 @@ impl Run {
             model_calls: 0,
             rows: Rows::default(),
             events: Vec::new(),
+            notes: Vec::new(),
             deferred: Vec::new(),
             waiting: VecDeque::new(),
             commits: 0,
@@ -198,6 +216,7 @@ impl Run {
             number: self.commits + 1,
             rows: std::mem::take(&mut self.rows),
             events: std::mem::take(&mut self.events),
+            notes: std::mem::take(&mut self.notes),
         };
         let deferred = std::mem::take(&mut self.deferred);
         if let Some(outcome) = self.outcome.take() {
@@ -215,6 +234,12 @@ impl Run {
             self.waiting.push_back((commit.number, deferred));
         }
         vec![Effect::Commit(commit)]
+    }
+
+    /// Notes something for the log.
+    fn note(&mut self, id: AgentId, code: &'static str, message: String) {
+        let label = self.agents.get(&id).and_then(|agent| agent.label.clone());
+        self.notes.push(Note { code, label, message });
     }
 
     /// Notes an event of the agent, to be told with the coming commit.

@@ -47,6 +47,8 @@ pub enum StreamEvent {
         status: ToolStatus,
         /// Milliseconds from start to result.
         duration_ms: u64,
+        /// The output is a sub-agent's text from before its end, since its last message was empty.
+        interim: bool,
     },
     /// The job failed.
     Error {

@@ -262,6 +262,7 @@ fn check_case(case: &Value) {
         let setup = RunSetup {
             compiled: compiled.clone(),
             job_id: Arc::from(format!("job-{number}")),
+            own_thread: false,
             limits: RunLimits::default(),
             model: None,
         };
@@ -271,6 +272,7 @@ fn check_case(case: &Value) {
             payload,
             messages: read.messages.into_iter().map(Arc::new).collect(),
             files: Vec::new(),
+            values: Vec::new(),
         };
         let stamp = player.stamp();
         let (run, first) = Run::resume(setup, &player.rows, input, stamp).unwrap();

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use agent_executor_core::{
-    AgentSpec, Compiled, ContextSettings, Definition, Effect, Event, Finish, ModelRef, ModelReply,
+    AgentSpec, Channels, Compiled, ContextSettings, Definition, Effect, Event, Finish, ModelRef, ModelReply,
     ModelRequest, Outcome, Run, RunInput, RunLimits, RunSetup, Stamp, StepCommit, StopReason, StreamEvent,
     has_begun,
 };
@@ -30,8 +30,8 @@ fn agent(name: &str, prompt: &str) -> AgentSpec {
         model: Some(ModelRef { provider: "openai".to_owned(), model: "scripted".to_owned() }),
         recursion_limit: None,
         without_tools: Vec::new(),
-        state_schema: json!({}),
-        response_format: Value::Null,
+        channels: Channels::new(),
+        response_format: None,
         context: ContextSettings::default(),
     }
 }
@@ -44,16 +44,23 @@ fn definition() -> Definition {
         tools: Vec::new(),
         user_request: None,
         required_files: Vec::new(),
-        fail_if_output_matches: None,
+        fail_if_output_matches: Vec::new(),
         recursion_limit: None,
         general_purpose: true,
         hash: String::new(),
+        document: Arc::new(Value::Null),
     }
 }
 
 fn setup(limits: RunLimits) -> RunSetup {
     let compiled = Compiled::new(Arc::new(definition()), &IndexMap::new(), &[]).unwrap();
-    RunSetup { compiled: Arc::new(compiled), job_id: Arc::from("job-1"), limits, model: None }
+    RunSetup {
+        compiled: Arc::new(compiled),
+        job_id: Arc::from("job-1"),
+        own_thread: true,
+        limits,
+        model: None,
+    }
 }
 
 fn input(text: &str) -> RunInput {
@@ -63,6 +70,7 @@ fn input(text: &str) -> RunInput {
         payload,
         messages: vec![Arc::new(Message::human(text, format!("user-{text}")))],
         files: Vec::new(),
+        values: Vec::new(),
     }
 }
 

@@ -270,6 +270,7 @@ impl Driver {
     fn durable(&mut self, commits: &[StepCommit]) -> Vec<Effect> {
         self.committing = None;
         self.outlet.commit_made();
+        commits.iter().for_each(log_notes);
         let Some(last) = commits.last() else { return Vec::new() };
         info!(event = "step_committed", commit = last.number);
         let number = last.number;
@@ -296,6 +297,8 @@ impl Driver {
         for mut commit in waiting.into_iter().rev() {
             join(&mut commit.rows, std::mem::take(&mut finish.commit.rows));
             commit.events.append(&mut finish.commit.events);
+            commit.notes.append(&mut finish.commit.notes);
+            finish.commit.notes = std::mem::take(&mut commit.notes);
             finish.commit.rows = commit.rows;
             finish.commit.events = commit.events;
         }
@@ -311,6 +314,14 @@ impl Driver {
     /// Drops all work. What is left: the outlet, and a commit whose outcome is open.
     pub(crate) fn into_parts(self) -> (Outlet, Option<Arc<Commit>>) {
         (self.outlet, self.committing)
+    }
+}
+
+/// What the machine wants the log to know.
+pub(crate) fn log_notes(commit: &StepCommit) {
+    for note in &commit.notes {
+        let agent = note.label.as_ref().map(|label| &*label.agent);
+        warn!(event = "run_note", code = note.code, agent, message = %note.message);
     }
 }
 

@@ -189,8 +189,8 @@ impl Outlet {
             StreamEvent::ToolStart { id, name, args } => {
                 (EventKind::ToolStart, stream::tool_start(&common, id, name, args))
             }
-            StreamEvent::ToolEnd { id, name, output, status, duration_ms } => {
-                let payload = stream::tool_end(&common, id, name, output, *status, *duration_ms);
+            StreamEvent::ToolEnd { id, name, output, status, duration_ms, interim } => {
+                let payload = stream::tool_end(&common, id, name, output, *status, *duration_ms, *interim);
                 (EventKind::ToolEnd, payload)
             }
             StreamEvent::Error { kind, code, message } => {

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, error, info, info_span, warn};
 
 use crate::definitions::Ready;
-use crate::driver::{Driven, Driver, DriverParts, merged};
+use crate::driver::{Driven, Driver, DriverParts, log_notes, merged};
 use crate::executor::{Executor, JobEnd, JobHandle, Shared, Slot, Submission};
 use crate::failure::Failed;
 use crate::leases::{Pulse, Signals};
@@ -265,7 +265,7 @@ impl Executor {
         let prepared = prepare(&self.shared, request).await.map_err(Halt::Failed)?;
         let stamp = self.shared.backends.clock.stamp();
         let (run, effects) = Run::resume(prepared.setup, &snapshot.rows, prepared.input, stamp)
-            .map_err(|error| Halt::Failed(Failed::execution("thread.unreadable", &error.to_string())))?;
+            .map_err(|error| Halt::Failed(Failed::execution(error.code(), &error.to_string())))?;
         let own = snapshot.steps.into_iter().filter(|record| record.job_id == job.job_id);
         let calls = own.map(|record| record.call_id).collect();
         Ok(Begun { run, ready: prepared.ready, effects, durable: None, outlet: None, calls })
@@ -339,6 +339,7 @@ async fn prepare(shared: &Shared, request: &JobRequest) -> Result<Prepared, Fail
     let setup = RunSetup {
         compiled: ready.compiled.clone(),
         job_id: request.job_id.as_arc(),
+        own_thread: request.job_id.as_str() == request.thread_id.as_str(),
         limits: RunLimits {
             recursion_limit: request.limits.recursion_limit,
             max_model_calls: request.limits.max_model_calls,
@@ -346,11 +347,8 @@ async fn prepare(shared: &Shared, request: &JobRequest) -> Result<Prepared, Fail
         },
         model: request.model.clone(),
     };
-    let input = RunInput {
-        payload: request.input.clone(),
-        messages: input.messages.into_iter().map(Arc::new).collect(),
-        files: input.files.into_iter().map(|(path, file)| (path, file.map(Arc::new))).collect(),
-    };
+    let input = RunInput::new(request.input.clone(), input, &ready.compiled, stamp)
+        .map_err(|error| Failed::input(error.code(), &error.to_string()))?;
     Ok(Prepared { ready, setup, input })
 }
 
@@ -370,8 +368,10 @@ impl Ending {
     async fn finish(self, finish: Finish, outlet: Outlet) -> Ended {
         let Finish { commit, outcome, usage, model_calls } = finish;
         let (status, result) = match outcome {
-            Outcome::Completed { output, files, warnings } => {
-                (JobStatus::Completed, JobResult::Completed { output, files, usage, model_calls, warnings })
+            Outcome::Completed { output, structured_response, files, warnings } => {
+                let result =
+                    JobResult::Completed { output, structured_response, files, usage, model_calls, warnings };
+                (JobStatus::Completed, result)
             }
             Outcome::Failed { kind, code, message } => {
                 let status = if kind == "Cancelled" { JobStatus::Cancelled } else { JobStatus::Failed };
@@ -429,6 +429,7 @@ impl Ending {
             Err(_) => return self.fenced(),
         };
         outlet.commit_made();
+        log_notes(&commit);
         self.count(status, &result);
         if finished.next.is_none() {
             shared.leases.drop_lease(&self.lease);

@@ -31,6 +31,8 @@ pub enum JobResult {
     Completed {
         /// Content of the last message: a string, blocks, or null.
         output: Value,
+        /// The structured answer, where the definition asks for one.
+        structured_response: Option<Value>,
         /// The file system at the end. Context files are left out here.
         files: Arc<Files>,
         /// Tokens over all agents.
@@ -136,10 +138,13 @@ impl ResultEvent {
         let mut data = Object::open(event.key("data"));
         data.text("job_id", job_id);
         match result {
-            JobResult::Completed { output, files, usage, model_calls, warnings } => {
+            JobResult::Completed { output, structured_response, files, usage, model_calls, warnings } => {
                 let mut result = Object::open(data.key("result"));
                 json::value(result.key("output"), output);
                 result.text("status", "completed");
+                if let Some(value) = structured_response {
+                    json::value(result.key("structured_response"), value);
+                }
                 files::write(result.key("files"), files, form.files);
                 write_usage(result.key("usage"), *usage, *model_calls);
                 json::array(result.key("warnings"), warnings.iter().copied(), json::string);

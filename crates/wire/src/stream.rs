@@ -154,7 +154,8 @@ pub fn tool_start(common: &Common<'_>, id: &str, name: &str, args: &Map<String, 
     })
 }
 
-/// `on_tool_end`: a tool's result is durable. `output` is the text as stored in the thread.
+/// `on_tool_end`: a tool's result is durable. `output` is the text as stored in the thread; `interim` says that it is
+/// a sub-agent's text from before its end, since its last message was empty.
 pub fn tool_end(
     common: &Common<'_>,
     id: &str,
@@ -162,6 +163,7 @@ pub fn tool_end(
     output: &str,
     status: ToolStatus,
     duration_ms: u64,
+    interim: bool,
 ) -> Bytes {
     event("on_tool_end", common, output.len() + 64, |data| {
         data.text("id", id);
@@ -169,6 +171,9 @@ pub fn tool_end(
         data.text("output", output);
         data.text("status", status_word(status));
         data.uint("duration_ms", duration_ms);
+        if interim {
+            data.raw("interim", b"true");
+        }
     })
 }
 

@@ -7,13 +7,16 @@ use crate::definition::field::FieldPath;
 use crate::definition::limits::{
     MAX_DESCRIPTION_BYTES, MAX_NAME_CHARS, MAX_PROMPT_BYTES, MAX_RECURSION_LIMIT, MAX_TOOL_DEFINITIONS,
 };
-use crate::definition::read::{Members, at_most, wrong};
+use crate::definition::near::meant;
+use crate::definition::read::{Members, at_most};
+use crate::definition::response;
 use crate::definition::types::{AgentSpec, ScriptTool};
-use crate::definition::warning::Warnings;
+use crate::definition::warning::Notes;
+use crate::definition::{channels, context};
 use crate::{ModelRef, tools};
 
 /// Members of an agent, in `config` or beside it.
-const CONFIG: &[&str] = &[
+pub(super) const CONFIG: &[&str] = &[
     "name",
     "description",
     "system_prompt",
@@ -29,7 +32,7 @@ const CONFIG: &[&str] = &[
 ];
 
 /// Members of a node that are no agent's.
-const NODE: &[&str] = &["id", "type", "config"];
+pub(super) const NODE: &[&str] = &["id", "type", "config"];
 
 /// How many characters of a prompt stand for a description.
 const DESCRIPTION_CHARS: usize = 200;
@@ -40,6 +43,7 @@ const NAMELESS: &str = "unnamed_agent";
 /// A node, read.
 pub(super) struct Node {
     pub(super) at: FieldPath,
+    pub(super) id: Option<String>,
     pub(super) is_orchestrator: bool,
     pub(super) agent: AgentSpec,
 }
@@ -60,53 +64,55 @@ impl<'a> Both<'a> {
     }
 }
 
-pub(super) fn node(
-    value: &Value,
-    at: FieldPath,
-    scripts: &[ScriptTool],
-    warnings: &mut Warnings,
-) -> Result<Node, DefinitionError> {
-    let node = Members::of(value, at.clone())?;
+/// `None`: it is no object, which is noted. Every other problem is noted too, and something harmless read.
+pub(super) fn node(value: &Value, at: FieldPath, scripts: &[ScriptTool], notes: &mut Notes) -> Option<Node> {
+    let node = notes.keep(Members::of(value, at).map(Some))?;
     let config = match node.get("config") {
-        Some(config) => Members::of(config, node.at("config"))?,
+        Some(config) => notes.keep(Members::of(config, node.at("config")).map(Some))?,
         None => node.clone(),
     };
     let flat: Vec<&str> = NODE.iter().chain(CONFIG).copied().collect();
-    warnings.unknown("a node", node.map, &node.at, &flat);
+    notes.unknown("a node", node.map, &node.at, &flat);
     if node.get("config").is_some() {
-        warnings.unknown("a node's config", config.map, &config.at, CONFIG);
+        notes.unknown("a node's config", config.map, &config.at, CONFIG);
     }
-    let kind = node.text("type", MAX_NAME_CHARS)?.unwrap_or_default();
+    let kind = notes.keep(node.text("type", MAX_NAME_CHARS)).unwrap_or_default();
+    let at = node.at.clone();
+    let id = node.get("id").and_then(Value::as_str).map(str::to_owned);
     let both = Both { config, node };
-    let agent = agent(&both, scripts, warnings)?;
-    Ok(Node { at, is_orchestrator: kind.trim().to_lowercase() == "orchestrator", agent })
+    let agent = agent(&both, scripts, notes);
+    Some(Node { at, id, is_orchestrator: kind.trim().to_lowercase() == "orchestrator", agent })
 }
 
-fn agent(
-    both: &Both<'_>,
-    scripts: &[ScriptTool],
-    warnings: &mut Warnings,
-) -> Result<AgentSpec, DefinitionError> {
+fn agent(both: &Both<'_>, scripts: &[ScriptTool], notes: &mut Notes) -> AgentSpec {
     let text = |name: &str, limit: usize| both.place(name).text(name, limit);
-    let name = match text("name", MAX_NAME_CHARS * 4)?.filter(|name| !name.is_empty()) {
+    let name = match notes.keep(text("name", MAX_NAME_CHARS * 4)).filter(|name| !name.is_empty()) {
         Some(name) => name,
-        None => both.node.text("id", MAX_NAME_CHARS * 4)?.unwrap_or_else(|| NAMELESS.to_owned()),
+        None => notes
+            .keep(both.node.text("id", MAX_NAME_CHARS * 4))
+            .filter(|id| !id.is_empty())
+            .unwrap_or_else(|| NAMELESS.to_owned()),
     };
-    at_most(&both.place("name").at("name"), name.chars().count(), MAX_NAME_CHARS, "characters")?;
-    let system_prompt = text("system_prompt", MAX_PROMPT_BYTES)?.unwrap_or_default();
-    let description = text("description", MAX_DESCRIPTION_BYTES)?.filter(|text| !text.is_empty());
-    Ok(AgentSpec {
+    notes.keep(at_most(&both.place("name").at("name"), name.chars().count(), MAX_NAME_CHARS, "characters"));
+    let system_prompt = notes.keep(text("system_prompt", MAX_PROMPT_BYTES)).unwrap_or_default();
+    let description = notes.keep(text("description", MAX_DESCRIPTION_BYTES)).filter(|text| !text.is_empty());
+    let limit = both.place("recursion_limit").limit("recursion_limit", MAX_RECURSION_LIMIT);
+    let tools = own_tools(both.place("tools"), scripts, notes);
+    let channels = channels::read(both.place("state_schema"), notes);
+    let response_format = response::read(both.place("response_format"), "response_format", notes);
+    let context = context::settings(both.place("context"), notes);
+    AgentSpec {
         name,
         description: description.unwrap_or_else(|| beginning_of(&system_prompt)),
         system_prompt,
-        tools: own_tools(both.place("tools"), scripts, warnings)?,
-        model: model(both)?,
-        recursion_limit: both.place("recursion_limit").limit("recursion_limit", MAX_RECURSION_LIMIT)?,
-        without_tools: without_tools(both.place("without_tools"))?,
-        state_schema: state_schema(both.place("state_schema"))?,
-        response_format: both.place("response_format").get("response_format").cloned().unwrap_or_default(),
-        context: super::context::settings(both.place("context"), warnings)?,
-    })
+        tools: notes.keep(tools),
+        model: notes.keep(model(both)),
+        recursion_limit: notes.keep(limit),
+        without_tools: notes.keep(without_tools(both.place("without_tools"))),
+        channels: notes.keep(channels),
+        response_format: notes.keep(response_format),
+        context: notes.keep(context),
+    }
 }
 
 /// Always with dots, as Python writes it, so that a definition gives the same request here and there.
@@ -120,7 +126,7 @@ fn beginning_of(prompt: &str) -> String {
 fn own_tools(
     place: &Members<'_>,
     scripts: &[ScriptTool],
-    warnings: &mut Warnings,
+    notes: &mut Notes,
 ) -> Result<Vec<String>, DefinitionError> {
     let listed = place.names("tools", MAX_NAME_CHARS * 4)?;
     at_most(&place.at("tools"), listed.len(), MAX_TOOL_DEFINITIONS, "tools")?;
@@ -131,9 +137,13 @@ fn own_tools(
             own.push(name);
         } else if !defined && !is_built_in(&name) {
             let known: Vec<&str> = scripts.iter().map(|script| script.name.as_str()).collect();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            let message = format!("no tool is called `{name}`; there are {known}; the agent goes without it");
-            warnings.add("definition.unknown_tool", at, message);
+            let fix = match (meant(&name, &known), known.is_empty()) {
+                (Some(meant), _) => format!("did you mean `{meant}`?"),
+                (None, true) => "add it to `tool_definitions`, with its `runtime.script`".to_owned(),
+                (None, false) => format!("add it to `tool_definitions`; there are {}", known.join(", ")),
+            };
+            let message = format!("no tool is called `{name}`; the agent goes without it");
+            notes.warn("definition.unknown_tool", at, message, fix);
         }
     }
     Ok(own)
@@ -173,14 +183,4 @@ fn of_pair(provider: &Value, model: &str, place: &Members<'_>) -> Result<Option<
     pair.insert("provider".to_owned(), provider.clone());
     pair.insert("model".to_owned(), Value::String(model.to_owned()));
     ModelRef::from_value(&Value::Object(pair), &place.at)
-}
-
-fn state_schema(place: &Members<'_>) -> Result<Value, DefinitionError> {
-    match place.get("state_schema") {
-        None => Ok(Value::Object(Map::new())),
-        Some(schema @ Value::Object(_)) => Ok(schema.clone()),
-        Some(
-            other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)),
-        ) => Err(wrong(&place.at("state_schema"), "an object of channels", other)),
-    }
 }

@@ -7,7 +7,7 @@ use crate::context::{ContextSettings, PLACE, Size};
 use crate::definition::error::DefinitionError;
 use crate::definition::limits::MAX_PROMPT_BYTES;
 use crate::definition::read::{Members, wrong};
-use crate::definition::warning::Warnings;
+use crate::definition::warning::Notes;
 
 const MEMBERS: &[&str] = &[
     "max_input_tokens",
@@ -25,13 +25,10 @@ const FRACTION: &str = "a number greater than 0 and at most 1";
 const COUNT: &str = "a whole number greater than 0";
 
 /// Reads the member `context` of `place`; absent: everything is left open.
-pub(super) fn settings(
-    place: &Members<'_>,
-    warnings: &mut Warnings,
-) -> Result<ContextSettings, DefinitionError> {
+pub(super) fn settings(place: &Members<'_>, notes: &mut Notes) -> Result<ContextSettings, DefinitionError> {
     let Some(value) = place.get("context") else { return Ok(ContextSettings::default()) };
     let context = Members::of(value, place.at("context"))?;
-    warnings.unknown("a context", context.map, &context.at, MEMBERS);
+    notes.unknown("a context", context.map, &context.at, MEMBERS);
     let mut settings = ContextSettings {
         max_input_tokens: count(&context, "max_input_tokens")?,
         max_output_tokens: count(&context, "max_output_tokens")?
@@ -45,7 +42,7 @@ pub(super) fn settings(
         Switch::Open => {}
         Switch::Flag(on) => settings.truncate_arguments = Some(on),
         Switch::Details(details) => {
-            warnings.unknown("truncate_arguments", details.map, &details.at, TRUNCATE);
+            notes.unknown("truncate_arguments", details.map, &details.at, TRUNCATE);
             settings.truncate_arguments = Some(true);
             settings.truncate_arguments_at = size(&details, "at")?;
             settings.truncate_arguments_keep = size(&details, "keep")?;
@@ -56,7 +53,7 @@ pub(super) fn settings(
         Switch::Open => {}
         Switch::Flag(on) => settings.summarize = Some(on),
         Switch::Details(details) => {
-            warnings.unknown("summarize", details.map, &details.at, SUMMARIZE);
+            notes.unknown("summarize", details.map, &details.at, SUMMARIZE);
             settings.summarize = Some(true);
             settings.summarize_at = size(&details, "at")?;
             settings.summarize_keep = size(&details, "keep")?;
@@ -170,9 +167,9 @@ mod tests {
         let document = json!({ "context": context });
         let words = |error: DefinitionError| error.to_string();
         let place = Members::of(&document, FieldPath::root("agent_definition")).map_err(words)?;
-        let mut warnings = Warnings::default();
-        let settings = settings(&place, &mut warnings).map_err(words)?;
-        Ok((settings, warnings.into_list().iter().map(ToString::to_string).collect()))
+        let mut notes = Notes::default();
+        let settings = settings(&place, &mut notes).map_err(words)?;
+        Ok((settings, notes.into_warnings().iter().map(ToString::to_string).collect()))
     }
 
     #[test]
@@ -202,7 +199,10 @@ mod tests {
             prompt_caching: Some(false),
         };
         assert_eq!(settings, expected);
-        assert_eq!(warnings, ["`context.nonsense`: no member of a context has this name; it has no effect"]);
+        assert_eq!(
+            warnings,
+            ["`context.nonsense`: no member of a context has this name; it is kept and has no effect"]
+        );
         assert_eq!(read(json!({"summarize": false})).unwrap().0.summarize, Some(false));
         assert_eq!(read(json!({})).unwrap().0, ContextSettings::default());
     }

@@ -50,6 +50,24 @@ pub enum DefinitionError {
         /// The name.
         name: String,
     },
+    /// A pattern that is no regular expression.
+    #[error("`{at}`: `{pattern}` is no regular expression: {reason}")]
+    BadPattern {
+        /// Where.
+        at: FieldPath,
+        /// As written, cut to 80 characters.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A newer form of the definition than this program knows.
+    #[error("`{at}`: expected a version up to {}, found {found}", crate::definition::SCHEMA_VERSION)]
+    NewerSchema {
+        /// Where.
+        at: FieldPath,
+        /// The version.
+        found: u64,
+    },
     /// Too many, or too long.
     #[error("`{at}`: {found} {unit}, at most {limit} are allowed")]
     TooLarge {
@@ -73,6 +91,8 @@ impl DefinitionError {
             Self::OutOfRange { .. } => "definition.out_of_range",
             Self::UnknownProvider { .. } => "definition.unknown_provider",
             Self::DuplicateName { .. } => "definition.duplicate_name",
+            Self::BadPattern { .. } => "definition.bad_pattern",
+            Self::NewerSchema { .. } => "definition.newer_schema",
             Self::TooLarge { .. } => "definition.too_large",
         }
     }
@@ -85,7 +105,31 @@ impl DefinitionError {
             | Self::OutOfRange { at, .. }
             | Self::UnknownProvider { at, .. }
             | Self::DuplicateName { at, .. }
+            | Self::BadPattern { at, .. }
+            | Self::NewerSchema { at, .. }
             | Self::TooLarge { at, .. } => at,
+        }
+    }
+
+    /// What the definition's author can do about it.
+    pub fn fix(&self) -> String {
+        match self {
+            Self::WrongKind { expected, .. } => format!("write {expected} here, or leave the member out"),
+            Self::Missing { expected, .. } => format!("add {expected}"),
+            Self::OutOfRange { expected, .. } => format!("write {expected}, or leave the member out"),
+            Self::UnknownProvider { .. } => {
+                let known = crate::definition::model::PROVIDERS.join(", ");
+                format!("use one of {known}; a server that speaks OpenAI's language is `openai` with OPENAI_BASE_URL")
+            }
+            Self::DuplicateName { name, .. } => {
+                format!("give each specialist a name of its own; the model calls `{name}` by it")
+            }
+            Self::BadPattern { .. } => {
+                "write a regular expression (no look-around, no back-references), or escape its special characters"
+                    .to_owned()
+            }
+            Self::NewerSchema { .. } => "use a newer worker, or write the definition in the older form".to_owned(),
+            Self::TooLarge { limit, unit, .. } => format!("bring it down to {limit} {unit}"),
         }
     }
 }

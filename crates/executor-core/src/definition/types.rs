@@ -1,9 +1,13 @@
 //! The agent definition as the machine uses it: every accepted form is brought to this one.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::ModelRef;
 use crate::context::ContextSettings;
+use crate::definition::channels::Channels;
+use crate::definition::response::ResponseSpec;
 
 /// One agent: the orchestrator or a specialist.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,10 +26,10 @@ pub struct AgentSpec {
     pub recursion_limit: Option<u32>,
     /// Built-in tools that are taken away from this agent.
     pub without_tools: Vec<String>,
-    /// Own state channels (`state_schema`), as written; empty object where there are none.
-    pub state_schema: Value,
-    /// Structured output (`response_format`), as written; null where none is asked for.
-    pub response_format: Value,
+    /// Own state channels (`state_schema`).
+    pub channels: Channels,
+    /// Structured output (`response_format`), where it is asked for.
+    pub response_format: Option<ResponseSpec>,
     /// How its context is managed: its own settings over the definition's (docs/context.md).
     pub context: ContextSettings,
 }
@@ -56,12 +60,14 @@ pub struct Definition {
     pub user_request: Option<String>,
     /// Files that must exist when the job completes.
     pub required_files: Vec<String>,
-    /// A completed job whose output begins with or matches this fails.
-    pub fail_if_output_matches: Option<String>,
+    /// Regular expressions; a completed job whose output begins with a match of one of them fails.
+    pub fail_if_output_matches: Vec<String>,
     /// Most super-steps of the main agent where the job names no limit.
     pub recursion_limit: Option<u32>,
     /// Whether the automatic `general-purpose` sub-agent is offered; true by default.
     pub general_purpose: bool,
     /// SHA-256 of the canonical JSON, 64 hex digits.
     pub hash: String,
+    /// The document as it was given, members that nobody reads included.
+    pub document: Arc<Value>,
 }

@@ -6,8 +6,8 @@ use agent_langgraph_codec::BlobRow;
 
 use super::{
     BTreeSet, Bytes, ChannelValue, Checkpoint, CheckpointRow, Graph, Ids, Map, Metadata, NO_WRITES, Rows,
-    SENDS, SNAPSHOT_STEPS, SNAPSHOT_UPDATES, Shape, Source, TOOLS, TaskOutput, Unfinished, Value, Write,
-    WriteRow, codec, trigger_of,
+    SENDS, SNAPSHOT_STEPS, SNAPSHOT_UPDATES, Shape, Source, TOOLS, TURN_TAG, TaskOutput, Unfinished, Value,
+    Write, WriteRow, codec, trigger_of,
 };
 
 impl Graph {
@@ -94,13 +94,13 @@ impl Graph {
             versions_seen: self.seen.clone(),
             updated_channels: Some(changed.iter().cloned().collect()),
         };
-        let metadata = Metadata {
-            source: Some(source),
-            step,
-            parents: self.parents.clone(),
-            counters,
-            extra: self.tags.clone(),
-        };
+        if source == Source::Input {
+            self.turn = Some(step);
+        }
+        let mut extra = self.tags.clone();
+        extra.extend(self.turn.map(|turn| (TURN_TAG.to_owned(), Value::from(turn))));
+        let metadata =
+            Metadata { source: Some(source), step, parents: self.parents.clone(), counters, extra };
         rows.checkpoints.push(CheckpointRow {
             ns: self.ns.clone(),
             checkpoint_id: id.clone(),

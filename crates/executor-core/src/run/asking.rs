@@ -109,7 +109,7 @@ impl Run {
             self.note_stop(id, &reply);
             return self.model_replied(id, reply, ids);
         };
-        self.count_call(reply.usage);
+        self.count_call(id, reply.usage);
         if let Err(failure) = self.budget() {
             return self.end(failure.kind, failure.code, failure.message);
         }
@@ -402,7 +402,7 @@ impl Agent {
             messages,
             tools: self.spec.offered.clone(),
             max_output_tokens: self.spec.limits.max_output,
-            response_format: None,
+            response_format: self.spec.structured.as_ref().map(|form| form.request()),
             options: ModelOptions { prompt_caching: self.spec.limits.prompt_caching, ..options },
         };
         Next::Ask(Purpose::Answer, Box::new(request))

@@ -6,11 +6,12 @@ use agent_langgraph_codec as codec;
 use agent_langgraph_codec::{ChannelValue, Content, FileData, Message, ToolCall, ToolStatus};
 use serde_json::{Map, Value};
 
-use super::{Phase, Run, Slot};
+use super::{Agent, Phase, Run, Slot, channels};
 use crate::StreamEvent;
 use crate::compiled::EXECUTE;
+use crate::definition::FieldPath;
 use crate::effect::{AgentId, CallRef, Class, Effect, StateView, ToolResult};
-use crate::graph::{MODEL, Write};
+use crate::graph::{AFTER_AGENT, MODEL, Shape, Write};
 use crate::ids::Ids;
 use crate::tools::{self, ToolAnswer, ToolContext};
 
@@ -22,6 +23,21 @@ enum Start {
     Outside(Class),
     /// A sub-agent works on it.
     Delegate(tools::task::TaskArgs),
+}
+
+/// How a call ended.
+pub(super) struct Ended {
+    pub(super) answer: ToolAnswer,
+    /// Writes to declared channels.
+    pub(super) values: Vec<Write>,
+    /// The answer is a sub-agent's text from before its end.
+    pub(super) interim: bool,
+}
+
+impl From<ToolAnswer> for Ended {
+    fn from(answer: ToolAnswer) -> Self {
+        Self { answer, values: Vec::new(), interim: false }
+    }
 }
 
 impl Run {
@@ -54,7 +70,7 @@ impl Run {
             let Some(start) = self.decide(id, &call, refusal, ids) else { return };
             let call_ref = CallRef { agent: id, index };
             match start {
-                Start::Answer(answer) => self.put_answer(call_ref, answer, ids),
+                Start::Answer(answer) => self.put_answer(call_ref, answer.into(), ids),
                 Start::Outside(class) => self.hand_out(call_ref, call, class),
                 Start::Delegate(args) => self.delegate(call_ref, &args, ids),
             }
@@ -99,7 +115,7 @@ impl Run {
         let view = StateView {
             messages: agent.graph.messages.clone(),
             files: agent.graph.files.clone(),
-            values: agent.graph.json_values(),
+            values: agent.graph.visible_values(),
         };
         let (task_id, step) = (agent.graph.push_id(call_ref.index), agent.graph.step() + 1);
         self.deferred.push(Effect::RunTool { call_ref, task_id, call, class, step, view });
@@ -112,14 +128,21 @@ impl Run {
             return;
         }
         let mut values = result.values;
-        let answer = ToolAnswer {
+        let mut answer = ToolAnswer {
             content: result.content,
             status: result.status,
             files: result.files,
-            todos: values.remove("todos"),
+            todos: values.shift_remove("todos"),
             additional_kwargs: Map::new(),
         };
-        self.put_answer_with(call_ref, answer, values, ids);
+        let Some(agent) = self.agents.get(&call_ref.agent) else { return };
+        let at = FieldPath::root("update").member("update");
+        let values = channels::declared(&agent.spec.channels, &values, &at, ids).unwrap_or_else(|error| {
+            answer = ToolAnswer::error(format!("Error: {error}"));
+            Vec::new()
+        });
+        let values = values.into_iter().map(|(channel, value)| Write::Value(channel, value)).collect();
+        self.put_answer(call_ref, Ended { answer, values, interim: false }, ids);
         self.end_round_if_done(call_ref.agent, ids);
     }
 
@@ -131,19 +154,11 @@ impl Run {
         })
     }
 
-    pub(super) fn put_answer(&mut self, call_ref: CallRef, answer: ToolAnswer, ids: &mut Ids) {
-        self.put_answer_with(call_ref, answer, Map::new(), ids);
-    }
-
     /// Puts the rows of one ended call. The next super-step begins only when all calls of the round have ended.
-    fn put_answer_with(
-        &mut self,
-        call_ref: CallRef,
-        mut answer: ToolAnswer,
-        values: Map<String, Value>,
-        ids: &mut Ids,
-    ) {
+    pub(super) fn put_answer(&mut self, call_ref: CallRef, ended: Ended, ids: &mut Ids) {
+        let Ended { mut answer, values, interim } = ended;
         let Some(agent) = self.agents.get_mut(&call_ref.agent) else { return };
+        let next = agent.node_after_calls();
         let Phase::Tools(slots) = &mut agent.phase else { return };
         let Some(slot) = slots.get_mut(call_ref.index) else { return };
         let call_id = slot.call.id.clone().unwrap_or_default();
@@ -161,11 +176,12 @@ impl Run {
             output: text_of(&answer.content),
             status: answer.status,
             duration_ms: ids.now_ns().saturating_sub(slot.started_ns) / 1_000_000,
+            interim,
         };
         let mut message =
             Message::tool(answer.content, slot.call.name.clone(), call_id, answer.status, ids.uuid());
         message.additional_kwargs = answer.additional_kwargs;
-        let writes = call_writes(answer.files, answer.todos, values, message);
+        let writes = call_writes(answer.files, answer.todos, values, message, next);
         let task = agent.graph.push(call_ref.index, writes);
         agent.graph.put_task(&task, &mut self.rows);
         slot.output = Some(task);
@@ -193,8 +209,22 @@ impl Run {
         }
         agent.graph.advance(&outputs, ids, &mut self.rows);
         agent.steps_taken += 1;
-        self.emit_state(id, true, false);
-        self.ask_model(id, ids);
+        let (channels, answered) = (agent.spec.channels.clone(), agent.has_answered());
+        let last = answered && agent.graph.shape == Shape::Root;
+        self.note_overwrites(id, &outputs, &channels);
+        self.emit_state(id, true, last);
+        if answered { self.agent_done(id, ids) } else { self.ask_model(id, ids) }
+    }
+}
+
+impl Agent {
+    /// The node that follows a round of calls.
+    fn node_after_calls(&self) -> Option<&'static str> {
+        match (self.has_answered(), self.graph.shape) {
+            (false, _) => Some(MODEL),
+            (true, Shape::Root) => Some(AFTER_AGENT),
+            (true, Shape::Sub) => None,
+        }
     }
 }
 
@@ -206,6 +236,7 @@ pub(super) fn tool_cut(call: &ToolCall, text: &str) -> StreamEvent {
         output: text.to_owned(),
         status: ToolStatus::Error,
         duration_ms: 0,
+        interim: false,
     }
 }
 
@@ -213,8 +244,9 @@ pub(super) fn tool_cut(call: &ToolCall, text: &str) -> StreamEvent {
 fn call_writes(
     files: Vec<(String, Option<Arc<FileData>>)>,
     todos: Option<Value>,
-    values: Map<String, Value>,
+    values: Vec<Write>,
     message: Message,
+    next: Option<&'static str>,
 ) -> Vec<Write> {
     let mut writes = Vec::with_capacity(4);
     if !files.is_empty() {
@@ -223,10 +255,9 @@ fn call_writes(
     if let Some(todos) = todos {
         writes.push(Write::Value("todos".to_owned(), ChannelValue::Json(todos)));
     }
-    writes
-        .extend(values.into_iter().map(|(channel, value)| Write::Value(channel, ChannelValue::Json(value))));
+    writes.extend(values);
     writes.push(Write::Messages(vec![Arc::new(message)]));
-    writes.push(Write::Branch(MODEL));
+    writes.extend(next.map(Write::Branch));
     writes
 }
 

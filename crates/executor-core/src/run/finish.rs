@@ -15,6 +15,8 @@ impl Run {
             Content::Text(text) => Value::String(text.clone()),
             Content::Blocks(blocks) => Value::Array(blocks.clone()),
         });
+        let asked = agent.spec.structured.is_some();
+        let structured_response = asked.then(|| agent.graph.structured_response().cloned()).flatten();
         let files = agent.graph.files.clone();
         if let Some(missing) =
             self.setup.compiled.definition.required_files.iter().find(|path| !files.contains_key(*path))
@@ -23,18 +25,16 @@ impl Run {
             return self.end("ExecutionError", "result.requirement", message);
         }
         let text = agent.graph.messages.last().map(|message| message.text("")).unwrap_or_default();
-        if let Some(refused) = &self.setup.compiled.definition.fail_if_output_matches
-            && text.trim_start().starts_with(refused.trim_start_matches('^'))
-        {
-            let message =
-                format!("the output begins with `{refused}`, which the definition counts as a failure");
+        let mut refused = self.setup.compiled.refused_outputs.iter();
+        if let Some((pattern, _)) = refused.find(|(_, regex)| regex.is_match(&text)) {
+            let message = format!("the output matches `{pattern}`, which the definition counts as a failure");
             return self.end("ExecutionError", "result.requirement", message);
         }
         let last = agent.graph.messages.last().and_then(|message| super::stops::last_stop(message));
         let empty = text.trim().is_empty().then_some("output.empty");
         let warnings = empty.into_iter().chain(last).chain(std::mem::take(&mut self.warnings)).collect();
         self.emit(ORCHESTRATOR, StreamEvent::End { completed: true });
-        self.outcome = Some(Outcome::Completed { output, files, warnings });
+        self.outcome = Some(Outcome::Completed { output, structured_response, files, warnings });
     }
 
     /// The job ends without success. What is committed stays; open calls are healed by the thread's next job.

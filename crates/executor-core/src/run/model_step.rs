@@ -5,16 +5,12 @@ use std::sync::Arc;
 use agent_langgraph_codec::{Kind, Message};
 
 use super::start::{heal, rewrite};
-use super::{Failure, ORCHESTRATOR, Phase, Run};
-use crate::compiled::WRITE_TODOS;
+use super::turn::{Next, Turn, last_turn_unreadable};
+use super::{Agent, Failure, ORCHESTRATOR, Phase, Run};
+use crate::ModelReply;
 use crate::effect::AgentId;
 use crate::graph::{AFTER_AGENT, MODEL, Shape, Write};
 use crate::ids::Ids;
-use crate::{ModelReply, Usage};
-
-/// Turns with nothing but unreadable calls that are answered before the run ends with what there is
-/// (deepagents-semantics 10, row 2).
-const MALFORMED_TURNS: u32 = 3;
 
 impl Run {
     /// Asks the agent's model, once everything before is durable.
@@ -24,7 +20,7 @@ impl Run {
         if let Err(failure) = agent.step_allowed() {
             return self.agent_failed(id, failure, ids);
         }
-        if let Err(failure) = budget {
+        if let Err(failure) = budget.and_then(|()| agent.has_something_to_say()) {
             return self.end(failure.kind, failure.code, failure.message);
         }
         agent.patched =
@@ -32,94 +28,57 @@ impl Run {
         self.begin_asking(id, ids);
     }
 
-    /// Counts a model call that was answered.
-    pub(super) fn count_call(&mut self, usage: Option<Usage>) {
-        self.model_calls += 1;
-        if let Some(usage) = usage {
-            self.usage.input_tokens += usage.input_tokens;
-            self.usage.output_tokens += usage.output_tokens;
-        }
-    }
-
-    /// Whether one more model call fits the job's budget.
-    pub(super) fn budget(&self) -> Result<(), Failure> {
-        let limits = &self.setup.limits;
-        let spent = self.usage.input_tokens + self.usage.output_tokens;
-        let asking =
-            self.agents.values().filter(|a| matches!(a.phase, Phase::AwaitingModel { .. })).count() as u64;
-        let message = if limits.max_model_calls.is_some_and(|max| self.model_calls + asking >= max) {
-            format!("the job's budget of {} model calls is spent", limits.max_model_calls.unwrap_or_default())
-        } else if limits.max_tokens.is_some_and(|max| spent >= max) {
-            format!("the job's budget of {} tokens is spent", limits.max_tokens.unwrap_or_default())
-        } else {
-            return Ok(());
-        };
-        Err(Failure { kind: "BudgetExceeded", code: "job.budget", message })
-    }
-
     /// A model has answered: its super-step, and what follows from it.
     pub(super) fn model_replied(&mut self, id: AgentId, reply: ModelReply, ids: &mut Ids) {
-        let waiting =
-            self.agents.get_mut(&id).filter(|agent| matches!(agent.phase, Phase::AwaitingModel { .. }));
-        let Some(agent) = waiting else {
+        let waits = |agent: &Agent| matches!(agent.phase, Phase::AwaitingModel { .. });
+        if !self.agents.get(&id).is_some_and(waits) {
             self.out_of_phase += 1;
             return;
-        };
+        }
+        self.count_call(id, reply.usage);
+        let Some(agent) = self.agents.get_mut(&id) else { return };
         let Phase::AwaitingModel { asking } = &mut agent.phase else { return };
         let mut beside = std::mem::take(&mut asking.written);
         let mut message = reply.message;
         message.id.get_or_insert_with(|| std::mem::take(&mut asking.message_id));
         message.name = agent.spec.name.as_deref().map(str::to_owned);
-        let calls = message.tool_calls().to_vec();
-        let malformed = calls.is_empty() && unreadable_message(&message);
-        agent.malformed_turns = if malformed { agent.malformed_turns + 1 } else { 0 };
-        // Two to-do lists in one turn are refused here, before other calls run, as Python's after_model node does.
-        let mut artificial = Vec::new();
-        let mut pending = Vec::new();
-        let refused = agent.spec.refused(&calls);
-        for (call, refusal) in calls.into_iter().zip(refused) {
-            match refusal {
-                Some(answer) if call.name == WRITE_TODOS => {
-                    let call_id = call.id.unwrap_or_default();
-                    let mut message = Message::tool(answer.content, "", call_id, answer.status, ids.uuid());
-                    message.name = None;
-                    artificial.push(Arc::new(message));
-                }
-                Some(_) | None => pending.push(call),
-            }
-        }
+        let turn = Turn::of(agent, &message, ids);
         let mut written = vec![Arc::new(message)];
-        let answered = !artificial.is_empty();
-        written.extend(artificial);
+        written.extend(turn.answers.iter().cloned());
         let mut writes: Vec<Write> = beside.before().into_iter().collect();
         writes.push(match agent.patched.take() {
             Some(history) => rewrite(history.into_iter().chain(written).collect()),
             None => Write::Messages(written),
         });
         writes.extend(beside.after());
-        let again = answered || (malformed && agent.malformed_turns <= MALFORMED_TURNS);
-        let root = agent.graph.shape == Shape::Root;
-        if !pending.is_empty() {
-            writes.extend(pending.iter().cloned().map(Write::Send));
-        } else if again {
-            writes.push(Write::Branch(MODEL));
-        } else if root {
-            writes.push(Write::Branch(AFTER_AGENT));
-        }
-        let task = agent.graph.pull(MODEL, writes);
+        self.end_turn(id, MODEL, writes, turn, ids);
+    }
+
+    /// Ends the super-step of a node that decides on a turn, and does what follows.
+    pub(super) fn end_turn(
+        &mut self,
+        id: AgentId,
+        node: &'static str,
+        mut writes: Vec<Write>,
+        turn: Turn,
+        ids: &mut Ids,
+    ) {
+        let Some(agent) = self.agents.get_mut(&id) else { return };
+        let shape = agent.graph.shape;
+        let changed = !writes.is_empty();
+        writes.extend(turn.writes(shape));
+        let task = agent.graph.pull(node, writes);
         agent.graph.put_task(&task, &mut self.rows);
         agent.graph.advance(&[task], ids, &mut self.rows);
         agent.steps_taken += 1;
         agent.phase = Phase::Tools(Vec::new());
-        self.count_call(reply.usage);
-        let last = pending.is_empty() && !again;
-        self.emit_state(id, true, last && root);
-        if !pending.is_empty() {
-            self.start_calls(id, pending, ids);
-        } else if again {
-            self.ask_model(id, ids);
-        } else {
-            self.agent_done(id, ids);
+        let over = matches!(turn.next, Next::Over);
+        self.emit_state(id, changed, over && shape == Shape::Root);
+        match turn.next {
+            Next::Calls(calls) => self.start_calls(id, calls, ids),
+            Next::Again => self.ask_model(id, ids),
+            Next::Over => self.agent_done(id, ids),
+            Next::Fail(failure) => self.agent_failed(id, failure, ids),
         }
     }
 
@@ -142,12 +101,20 @@ impl Run {
     }
 }
 
-/// Whether the newest assistant message holds calls that could not be read.
-fn last_turn_unreadable(messages: &[Arc<Message>]) -> bool {
-    let newest = messages.iter().rev().find(|message| matches!(message.kind, Kind::Ai { .. }));
-    newest.is_some_and(|message| unreadable_message(message))
-}
-
-fn unreadable_message(message: &Message) -> bool {
-    matches!(&message.kind, Kind::Ai { invalid_tool_calls, .. } if !invalid_tool_calls.is_empty())
+impl Agent {
+    /// Anthropic takes no conversation without a message; the others answer to a system prompt alone, as Python asks
+    /// them (wire contract 2.4).
+    fn has_something_to_say(&self) -> Result<(), Failure> {
+        let said = |message: &Arc<Message>| !matches!(message.kind, Kind::System);
+        if self.spec.model.provider != "anthropic" || self.graph.messages.iter().any(said) {
+            return Ok(());
+        }
+        Err(Failure {
+            kind: "ValidationError",
+            code: "input.no_message",
+            message: "`input_payload.messages`: expected a message, found none, and neither `instructions` nor the \
+                      definition's `user_request` stands for one; Anthropic's models cannot be asked without"
+                .to_owned(),
+        })
+    }
 }

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use agent_langgraph_codec as codec;
-use agent_langgraph_codec::{CodecError, GraphState, Rows, TaskKind, ToolCall, WriteRow};
+use agent_langgraph_codec::{CodecError, GraphState, Kind, Rows, ToolCall};
 use serde_json::Value;
 
 use super::start::{RunInput, root_tags};
+use super::stored::{Pending, newest_input, same_input, start_writes};
 use super::subagents::sub_tags;
-use super::{JOB_TAG, ORCHESTRATOR, Phase, Run, RunSetup, Slot};
+use super::turn::Turn;
+use super::{JOB_TAG, ORCHESTRATOR, Phase, Run, RunSetup, Slot, channels};
 use crate::effect::{AgentId, CallRef, Effect};
 use crate::graph::{
-    AFTER_AGENT, BEFORE_AGENT, Graph, MODEL, START, Shape, TOOLS, TaskOutput, Unfinished, Write, trigger_of,
+    AFTER_AGENT, BEFORE_AGENT, Graph, MODEL, START, Shape, TODO_AFTER_MODEL, TOOLS, Unfinished, Write,
 };
 use crate::ids::{Ids, Stamp};
 use crate::tools;
@@ -24,25 +26,50 @@ pub enum ResumeError {
     #[error("the stored thread cannot be read: {0}")]
     Unreadable(#[from] CodecError),
     /// The head waits for something that this machine does not run.
-    #[error("the stored thread waits for node `{node}`, which this definition does not have")]
+    #[error(
+        "the stored thread waits for node `{node}`, which this program does not have; a new job with another id begins a new turn"
+    )]
     UnknownNode {
+        /// The node's name.
+        node: String,
+    },
+    /// The head waits for somebody's answer.
+    #[error(
+        "the stored thread waits for an answer to a question that node `{node}` asked; a new job with another id \
+         begins a new turn without it"
+    )]
+    WaitsForAnswer {
         /// The node's name.
         node: String,
     },
 }
 
+impl ResumeError {
+    /// Stable code of the failure.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "thread.unreadable",
+            Self::UnknownNode { .. } => "thread.unknown_node",
+            Self::WaitsForAnswer { .. } => "thread.waiting",
+        }
+    }
+}
+
 /// How a stored thread stands towards a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    /// The newest checkpoint was written for this job: its input is stored.
+enum Standing {
+    /// Its input is stored: what is pending goes on.
     Begun,
-    /// The newest checkpoint belongs to another job, or to somebody else's program.
+    /// Its input is still to come.
     New,
 }
 
 impl Run {
     /// Goes on with a job on a thread that has checkpoints. If the newest is not this job's, its input becomes a
     /// new turn; else what is pending goes on and the input is ignored.
+    ///
+    /// On the job's own thread a newest checkpoint that nobody's job is named in is another program's: at rest, the
+    /// job completes from it; half done after the same input, it goes on; else the input is a new turn.
     ///
     /// # Errors
     /// [`ResumeError`]; nothing is written then.
@@ -54,12 +81,12 @@ impl Run {
     ) -> Result<(Self, Vec<Effect>), ResumeError> {
         let Some(state) = codec::load_graph(rows, "")? else { return Ok(Self::start(setup, input, stamp)) };
         let mut ids = Ids::new(stamp);
-        let turn = turn_of(&state, &setup.job_id);
+        let standing = standing(&state, rows, &setup, &input)?;
         let mut run = Self::empty(setup);
         run.found = (state.messages.clone(), state.files.clone());
-        match turn {
-            Turn::New => run.new_turn(state, input, &mut ids),
-            Turn::Begun => run.go_on(rows, state, &mut ids)?,
+        match standing {
+            Standing::New => run.new_turn(state, input, &mut ids),
+            Standing::Begun => run.go_on(rows, state, input, &mut ids)?,
         }
         let effects = run.flush();
         Ok((run, effects))
@@ -76,21 +103,33 @@ impl Run {
             let dropped = |channel: &str| state.pending.iter().any(|row| row.channel == channel);
             unfinished.dropped = [dropped("messages"), dropped("files")];
         }
-        let graph = Graph::from_state(Arc::from(""), Shape::Root, state, root_tags(&self.setup));
+        let channels = self.setup.compiled.root.channels.clone();
+        let graph = Graph::from_state(Arc::from(""), Shape::Root, state, root_tags(&self.setup), channels);
         self.add_orchestrator(graph);
         self.take_input(input, &unfinished, ids);
     }
 
     /// Puts the orchestrator where the store has it, and its unfinished sub-agents with it.
-    fn go_on(&mut self, rows: &Rows, state: GraphState, ids: &mut Ids) -> Result<(), ResumeError> {
-        let steps = steps_since_input(rows, "", state.metadata.step);
+    fn go_on(
+        &mut self,
+        rows: &Rows,
+        state: GraphState,
+        input: RunInput,
+        ids: &mut Ids,
+    ) -> Result<(), ResumeError> {
+        if let Some(task) = state.tasks.iter().find(|task| task.interrupted) {
+            return Err(ResumeError::WaitsForAnswer { node: task.node.clone() });
+        }
+        self.count_stored(rows);
         let pending = Pending::of(&state);
-        let graph = Graph::from_state(Arc::from(""), Shape::Root, state, root_tags(&self.setup));
+        let channels = self.setup.compiled.root.channels.clone();
+        let graph = Graph::from_state(Arc::from(""), Shape::Root, state, root_tags(&self.setup), channels);
+        let steps = steps_taken(&graph, rows)?;
         self.add_orchestrator(graph);
         if let Some(agent) = self.agents.get_mut(&ORCHESTRATOR) {
             agent.steps_taken = steps;
         }
-        self.stand_at(ORCHESTRATOR, pending, rows, ids)
+        self.stand_at(ORCHESTRATOR, pending, rows, Some(input), ids)
     }
 
     /// Goes on with whatever is due at an agent's newest checkpoint.
@@ -99,6 +138,7 @@ impl Run {
         id: AgentId,
         pending: Pending,
         rows: &Rows,
+        input: Option<RunInput>,
         ids: &mut Ids,
     ) -> Result<(), ResumeError> {
         let Some(agent) = self.agents.get_mut(&id) else { return Ok(()) };
@@ -106,7 +146,10 @@ impl Run {
         if !sends.is_empty() {
             return self.go_on_with_calls(id, sends, &pending, rows, ids);
         }
-        for node in [START, BEFORE_AGENT, MODEL, AFTER_AGENT] {
+        if let Some(node) = agent.graph.unknown_node() {
+            return Err(ResumeError::UnknownNode { node: node.to_owned() });
+        }
+        for node in [START, BEFORE_AGENT, MODEL, TODO_AFTER_MODEL, AFTER_AGENT] {
             let due = agent.graph.triggered(node);
             let Some(stored) = due.then(|| pending.output(&agent.graph, node)).transpose()? else { continue };
             if let Some(output) = stored {
@@ -114,38 +157,62 @@ impl Run {
                 agent.graph.advance(&[output], ids, &mut self.rows);
                 agent.steps_taken += u32::from(node != START);
                 let next = Pending::default();
-                return self.stand_at(id, next, rows, ids);
+                return self.stand_at(id, next, rows, input, ids);
             }
             match node {
-                START => self.restart(id, rows, ids)?,
+                START => self.restart(id, rows, input, ids)?,
                 BEFORE_AGENT => self.before_agent(id, ids),
                 MODEL => self.ask_model(id, ids),
+                TODO_AFTER_MODEL => self.after_model(id, ids),
                 _ => self.after_agent(ids),
             }
             return Ok(());
         }
-        match id {
-            ORCHESTRATOR => self.complete(),
-            _ => self.subagent_done(id, ids),
+        // Nothing is due: the agent had come to its end.
+        if id == ORCHESTRATOR {
+            self.emit_state(id, true, true);
+            self.complete();
+        } else {
+            self.subagent_done(id, ids);
         }
         Ok(())
     }
 
     /// The input's checkpoint stands alone: its values are applied again.
-    fn restart(&mut self, id: AgentId, rows: &Rows, ids: &mut Ids) -> Result<(), ResumeError> {
+    fn restart(
+        &mut self,
+        id: AgentId,
+        rows: &Rows,
+        input: Option<RunInput>,
+        ids: &mut Ids,
+    ) -> Result<(), ResumeError> {
         let Some(agent) = self.agents.get(&id) else { return Ok(()) };
-        let version = agent.graph.version_of(START);
-        let blob = rows.blobs.iter().find(|row| {
-            *row.ns == *agent.graph.ns && row.channel == START && Some(row.version.as_str()) == version
-        });
-        let mut writes = Vec::new();
-        if let Some((row, bytes)) = blob.and_then(|row| Some((row, row.blob.as_ref()?))) {
-            let payload = codec::decode_json(&row.type_, bytes)?;
-            writes = start_writes(&payload, ids)?;
+        if let Some(input) = input {
+            // The same input, read already.
+            self.apply_input(id, input, ids);
+            return Ok(());
         }
+        let stored = newest_input(rows, &agent.graph.ns)?.and_then(|input| input.payload);
+        let channels = agent.spec.channels.clone();
+        let mut writes =
+            stored.map(|stored| start_writes(&stored, &channels, ids)).transpose()?.unwrap_or_default();
         writes.push(Write::Branch(BEFORE_AGENT));
         self.run_start(id, writes, ids);
         Ok(())
+    }
+
+    /// Python's node that decides on a turn where it keeps to-dos: the model's answer is stored, nothing else.
+    fn after_model(&mut self, id: AgentId, ids: &mut Ids) {
+        let Some(agent) = self.agents.get(&id) else { return };
+        let newest = agent.graph.messages.iter().rev().find(|it| matches!(it.kind, Kind::Ai { .. })).cloned();
+        let Some(message) = newest else { return self.ask_model(id, ids) };
+        let turn = match agent.step_allowed() {
+            Ok(()) => Turn::of(agent, &message, ids),
+            Err(failure) => return self.agent_failed(id, failure, ids),
+        };
+        let answers = Some(turn.answers.clone()).filter(|answers| !answers.is_empty());
+        let answers = answers.into_iter().map(Write::Messages).collect();
+        self.end_turn(id, TODO_AFTER_MODEL, answers, turn, ids);
     }
 
     /// A round of tool calls was begun: ended calls keep their stored outputs, the others run.
@@ -195,20 +262,22 @@ impl Run {
             return Ok(false);
         }
         let Ok(args) = tools::task::parse(&call.args) else { return Ok(false) };
+        let Some(spec) = self.setup.compiled.subagents.get(&args.subagent_type) else { return Ok(false) };
         let ns = codec::child_namespace(&parent.graph.ns, TOOLS, &parent.graph.push_id(call_ref.index));
-        let given = parent.graph.files.clone();
+        let given = channels::given(&parent.graph, &spec.channels);
         let Some(state) = codec::load_graph(rows, &ns)? else { return Ok(false) };
-        let steps = steps_since_input(rows, &ns, state.metadata.step);
         let pending = Pending::of(&state);
         let tags = sub_tags(&self.setup.job_id, &args.subagent_type);
-        let graph = Graph::from_state(Arc::from(ns.as_str()), Shape::Sub, state, tags);
+        let channels = spec.channels.clone();
+        let graph = Graph::from_state(Arc::from(ns.as_str()), Shape::Sub, state, tags, channels);
+        let steps = steps_taken(&graph, rows)?;
         let Some(id) = self.add_subagent(call_ref, &args.subagent_type, graph, given) else {
             return Ok(false);
         };
         if let Some(agent) = self.agents.get_mut(&id) {
             agent.steps_taken = steps;
         }
-        self.stand_at(id, pending, rows, ids)?;
+        self.stand_at(id, pending, rows, None, ids)?;
         Ok(true)
     }
 }
@@ -218,106 +287,40 @@ impl Run {
 pub fn has_begun(rows: &Rows, job_id: &str) -> bool {
     let state = codec::load_graph(rows, "");
     // What cannot be read cannot be gone on with either; a resume says so.
-    matches!(state, Ok(Some(state)) if turn_of(&state, job_id) == Turn::Begun)
+    matches!(state, Ok(Some(state)) if owner_of(&state) == Some(job_id))
 }
 
-fn turn_of(state: &GraphState, job_id: &str) -> Turn {
-    let owner = state.metadata.extra.get(JOB_TAG).and_then(Value::as_str);
-    if owner == Some(job_id) { Turn::Begun } else { Turn::New }
+/// The job that the newest checkpoint was written for; `None` in threads of others.
+fn owner_of(state: &GraphState) -> Option<&str> {
+    state.metadata.extra.get(JOB_TAG).and_then(Value::as_str)
 }
 
-/// Super-steps that were run since the newest input, as the recursion limit counts them.
-fn steps_since_input(rows: &Rows, ns: &str, head_step: i64) -> u32 {
-    let inputs = rows.checkpoints.iter().filter(|row| *row.ns == *ns);
-    let newest = inputs
-        .filter_map(|row| codec::Metadata::from_json(&row.metadata).ok())
-        .filter(|metadata| metadata.source == Some(codec::Source::Input))
-        .map(|metadata| metadata.step)
-        .max()
-        .unwrap_or(-1);
+fn standing(
+    state: &GraphState,
+    rows: &Rows,
+    setup: &RunSetup,
+    input: &RunInput,
+) -> Result<Standing, ResumeError> {
+    match owner_of(state) {
+        Some(owner) if *owner == *setup.job_id => return Ok(Standing::Begun),
+        None if setup.own_thread => {}
+        Some(_) | None => return Ok(Standing::New),
+    }
+    if state.tasks.is_empty() {
+        return Ok(Standing::Begun);
+    }
+    let stored = newest_input(rows, "")?.and_then(|input| input.payload);
+    let same = stored.is_some_and(|stored| same_input(&stored, &input.payload));
+    Ok(if same { Standing::Begun } else { Standing::New })
+}
+
+/// Super-steps since the newest input, as the recursion limit counts them. The checkpoint of the input may be out of
+/// reach of what the store handed over; ours name its step.
+fn steps_taken(graph: &Graph, rows: &Rows) -> Result<u32, ResumeError> {
+    let turn = match graph.turn() {
+        Some(turn) => turn,
+        None => newest_input(rows, &graph.ns)?.map_or(-1, |input| input.step),
+    };
     // The super-step of `__start__` does not count.
-    u32::try_from(head_step - newest - 1).unwrap_or(0)
-}
-
-/// What tasks of the newest checkpoint have written before the next one was put.
-#[derive(Default)]
-struct Pending {
-    writes: Vec<WriteRow>,
-    /// Ids and kinds of tasks that have ended.
-    finished: Vec<(String, TaskKind)>,
-}
-
-impl Pending {
-    fn of(state: &GraphState) -> Self {
-        let ended = state.tasks.iter().filter(|task| task.finished);
-        let finished = ended.map(|task| (task.id.clone(), task.kind)).collect();
-        Self { writes: state.pending.clone(), finished }
-    }
-
-    /// The stored output of the node's task; `None` if it has not ended.
-    fn output(&self, graph: &Graph, node: &'static str) -> Result<Option<TaskOutput>, ResumeError> {
-        let task = graph.pull(node, Vec::new());
-        self.stored(task)
-    }
-
-    fn call_output(&self, graph: &Graph, index: usize) -> Result<Option<TaskOutput>, ResumeError> {
-        let task = graph.push(index, Vec::new());
-        self.stored(task)
-    }
-
-    fn stored(&self, mut task: TaskOutput) -> Result<Option<TaskOutput>, ResumeError> {
-        if !self.finished.iter().any(|(id, _)| *id == task.id) {
-            return Ok(None);
-        }
-        for row in self.writes.iter().filter(|row| row.task_id == task.id) {
-            task.writes.extend(decode_write(row)?);
-        }
-        Ok(Some(task))
-    }
-}
-
-fn decode_write(row: &WriteRow) -> Result<Option<Write>, ResumeError> {
-    if row.idx < 0 || row.channel.starts_with("__") && row.channel != "__pregel_tasks" {
-        return Ok(None);
-    }
-    Ok(Some(match row.channel.as_str() {
-        "messages" => Write::Messages(codec::decode_messages(&row.type_, &row.blob)?.messages),
-        "files" => Write::Files(codec::decode_files(&row.type_, &row.blob)?.files),
-        "__pregel_tasks" => match codec::decode_sends(&row.type_, &row.blob)?.into_iter().next() {
-            Some(send) => Write::Send(send.call),
-            None => return Ok(None),
-        },
-        channel => {
-            match [BEFORE_AGENT, MODEL, AFTER_AGENT].into_iter().find(|node| trigger_of(node) == channel) {
-                Some(node) => Write::Branch(node),
-                None if channel.starts_with("branch:to:") => {
-                    return Err(ResumeError::UnknownNode {
-                        node: channel.trim_start_matches("branch:to:").to_owned(),
-                    });
-                }
-                None => Write::Value(channel.to_owned(), codec::decode_channel(&row.type_, &row.blob)?),
-            }
-        }
-    }))
-}
-
-/// What node `__start__` writes, from the stored input.
-fn start_writes(payload: &Value, ids: &mut Ids) -> Result<Vec<Write>, ResumeError> {
-    let mut writes = Vec::new();
-    let Some(payload) = payload.as_object() else { return Ok(writes) };
-    if let Some(messages) = payload.get("messages") {
-        let bytes = codec::encode_json(messages);
-        let mut messages = codec::decode_messages("msgpack", &bytes)?.messages;
-        for message in &mut messages {
-            if message.id.is_none() {
-                Arc::make_mut(message).id = Some(ids.uuid());
-            }
-        }
-        writes.push(Write::Messages(messages));
-    }
-    if let Some(files) = payload.get("files").filter(|files| files.is_object()) {
-        let bytes = codec::encode_json(files);
-        writes.push(Write::Files(codec::decode_files("msgpack", &bytes)?.files));
-    }
-    Ok(writes)
+    Ok(u32::try_from(graph.step() - turn - 1).unwrap_or(0))
 }

@@ -4,14 +4,17 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use agent_langgraph_codec as codec;
-use agent_langgraph_codec::{Content, FileData, Kind, Message, ToolStatus};
+use agent_langgraph_codec::{ChannelValue, Content, FileData, Kind, Message, ToolStatus};
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
-use super::{Agent, ORCHESTRATOR, Phase, Run, RunSetup, Unpublished, tags};
+use super::{Agent, Given, ORCHESTRATOR, Phase, Run, RunSetup, Unpublished, channels, tags};
+use crate::compiled::Compiled;
+use crate::definition::FieldPath;
 use crate::effect::{AgentId, Effect};
 use crate::graph::{BEFORE_AGENT, Graph, MODEL, START, Shape, Unfinished, Write};
 use crate::ids::{Ids, Stamp};
+use crate::input::{Input, InputError};
 use crate::tools;
 
 /// A job's input, checked and with ids given.
@@ -23,13 +26,40 @@ pub struct RunInput {
     pub messages: Vec<Arc<Message>>,
     /// Files to begin with; `None` deletes.
     pub files: Vec<(String, Option<Arc<FileData>>)>,
+    /// Values for channels that the definition declares, in their channels' form.
+    pub values: Vec<(String, ChannelValue)>,
+}
+
+impl RunInput {
+    /// An input that was read, with the values of declared channels in their channels' form.
+    ///
+    /// # Errors
+    /// [`InputError`] where a channel of messages was given something else.
+    pub fn new(
+        payload: Map<String, Value>,
+        input: Input,
+        compiled: &Compiled,
+        stamp: Stamp,
+    ) -> Result<Self, InputError> {
+        let root = FieldPath::root("input_payload").member("input_payload");
+        // Not the stamp's own: those ids went to the input's messages.
+        let mut ids = Ids::new(Stamp { seed: !stamp.seed, ..stamp });
+        let values = channels::declared(&compiled.root.channels, &input.extra, &root, &mut ids)?;
+        Ok(Self {
+            payload,
+            messages: input.messages.into_iter().map(Arc::new).collect(),
+            files: input.files.into_iter().map(|(path, file)| (path, file.map(Arc::new))).collect(),
+            values,
+        })
+    }
 }
 
 impl Run {
     /// Begins a run on a thread that has no checkpoint. The first effect is the commit of the input.
     pub fn start(setup: RunSetup, input: RunInput, stamp: Stamp) -> (Self, Vec<Effect>) {
         let mut ids = Ids::new(stamp);
-        let graph = Graph::new(Arc::from(""), Shape::Root, IndexMap::new(), root_tags(&setup));
+        let channels = setup.compiled.root.channels.clone();
+        let graph = Graph::new(Arc::from(""), Shape::Root, IndexMap::new(), root_tags(&setup), channels);
         let mut run = Self::empty(setup);
         run.add_orchestrator(graph);
         run.take_input(input, &Unfinished::default(), &mut ids);
@@ -41,18 +71,18 @@ impl Run {
         let mut spec = self.setup.compiled.root.clone();
         let limit = self.setup.limits.recursion_limit.or(self.setup.compiled.definition.recursion_limit);
         if limit.is_some() || self.setup.model.is_some() {
-            // The job's own limit and model stand above the definition's.
+            // The job's own limit and model stand above the definition's; what stands in the orchestrator's node was
+            // taken for the definition's by the parser.
             spec = Arc::new(spec.with_overrides(limit, self.setup.model.clone()));
         }
         let agent = Agent {
             spec,
             label: None,
-            given_files: graph.files.clone(),
+            given: Given::default(),
             graph,
             parent: None,
             phase: Phase::Tools(Vec::new()),
             steps_taken: 0,
-            malformed_turns: 0,
             patched: None,
             unpublished: Unpublished::default(),
         };
@@ -62,17 +92,37 @@ impl Run {
     /// Stores the orchestrator's input and goes on to its first model call.
     pub(super) fn take_input(&mut self, input: RunInput, unfinished: &Unfinished, ids: &mut Ids) {
         let Some(agent) = self.agents.get_mut(&ORCHESTRATOR) else { return };
-        let start = codec::encode_json(&Value::Object(input.payload));
+        let start = codec::encode_json(&Value::Object(input.payload.clone()));
+        agent.graph.tag(DEFINITION_TAG, Value::from(self.setup.compiled.definition.hash.as_str()));
         agent.graph.put_input(start, unfinished, ids, &mut self.rows);
-        let mut writes = Vec::new();
-        if !input.messages.is_empty() {
-            writes.push(Write::Messages(input.messages));
+        agent.graph.untag(DEFINITION_TAG);
+        self.apply_input(ORCHESTRATOR, input, ids);
+    }
+
+    /// Applies an input whose checkpoint is put: one write for each of its members, in their order.
+    pub(super) fn apply_input(&mut self, id: AgentId, input: RunInput, ids: &mut Ids) {
+        let mut values: IndexMap<String, ChannelValue> = input.values.into_iter().collect();
+        let mut messages = Some(input.messages).filter(|messages| !messages.is_empty()).map(Write::Messages);
+        let mut files = Some(input.files).filter(|files| !files.is_empty()).map(Write::Files);
+        let mut writes = Vec::with_capacity(values.len() + 3);
+        // A first message that stands for `instructions` has no member of its own.
+        if !input.payload.contains_key("messages") {
+            writes.extend(messages.take());
         }
-        if !input.files.is_empty() {
-            writes.push(Write::Files(input.files));
+        for name in input.payload.keys() {
+            match name.as_str() {
+                "messages" => writes.extend(messages.take()),
+                "files" => writes.extend(files.take()),
+                name => {
+                    let value = values.shift_remove(name);
+                    writes.extend(value.map(|value| Write::Value(name.to_owned(), value)));
+                }
+            }
         }
+        writes.extend(messages.into_iter().chain(files));
+        writes.extend(values.into_iter().map(|(name, value)| Write::Value(name, value)));
         writes.push(Write::Branch(BEFORE_AGENT));
-        self.run_start(ORCHESTRATOR, writes, ids);
+        self.run_start(id, writes, ids);
     }
 
     /// Runs node `__start__`, then everything up to the first model call.
@@ -105,6 +155,9 @@ impl Run {
         self.ask_model(id, ids);
     }
 }
+
+/// Metadata key under which the checkpoint of an input names the turn's definition (SHA-256 of its canonical JSON).
+const DEFINITION_TAG: &str = "agent_executor_definition";
 
 pub(super) fn root_tags(setup: &RunSetup) -> Map<String, Value> {
     tags(&setup.job_id, &[("ls_integration", "deepagents")])

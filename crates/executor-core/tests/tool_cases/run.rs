@@ -1,14 +1,16 @@
 //! Plays one recorded case and compares.
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use agent_executor_core::tools::eviction::evict;
 use agent_executor_core::tools::{
     ToolAnswer, ToolContext, execute_unavailable, find, parallel_conflicts, task, unknown_tool,
 };
-use agent_langgraph_codec::{Content, Files, ToolCall, ToolStatus};
+use agent_langgraph_codec::{Content, Files, Kind, ToolCall, ToolStatus};
 use serde_json::{Value, json};
 
+use crate::machine::{World, agent, compile, definition, recorded_form, told};
 use crate::recorded::{NOW, brief, expand, files, same, stored};
 
 /// Names on offer in the recorded runs; those with the to-do tool have a case file of their own.
@@ -23,6 +25,9 @@ pub(crate) fn case(case: &Value) -> Option<Result<(), String>> {
     };
     let with_todos = case["id"].as_str().is_some_and(|id| id.starts_with("todos-") || id == "par-20");
     let calls: Vec<ToolCall> = calls.iter().map(call).collect();
+    if calls.iter().any(|call| call.name == "task" && task_answer(call).is_none()) {
+        return Some(with_sub_agents(case, &calls, &results));
+    }
     let refusals = parallel_conflicts(&calls);
     let mut after = before.clone();
     let mut todos = None;
@@ -78,7 +83,40 @@ fn run(call: &ToolCall, before: &Files, with_todos: bool) -> Option<ToolAnswer> 
     Some(answer)
 }
 
-/// What happens inside a sub-agent is not the tool's affair.
+/// A case in which sub-agents work: a whole run, since that is the machine's affair.
+fn with_sub_agents(case: &Value, calls: &[ToolCall], results: &[Value]) -> Result<(), String> {
+    let agents = definition(agent("main", "S"), vec![agent("worker", "P")]);
+    let compiled = compile(agents, &[], &[]);
+    let asked: Vec<Value> =
+        calls.iter().map(|call| json!({"id": call.id, "name": call.name, "args": call.args})).collect();
+    let worker = case["subagent_script"].as_array().cloned().unwrap_or_default();
+    let scripts = HashMap::from([
+        (None, VecDeque::from([json!({"content": "", "tool_calls": asked})])),
+        (Some("worker".to_owned()), worker.into()),
+    ]);
+    let mut world = World::new(scripts, |_| told("no tool of its own", ToolStatus::Error));
+    let before = files(&case["state_before"]["files"]);
+    let input = json!({
+        "messages": [{"role": "user", "content": "go"}],
+        "files": expand(&case["state_before"]["files"]),
+    });
+    world.play(&compiled, "job", &input);
+    let state = world.state();
+    let tools = state.messages.iter().filter(|message| matches!(message.kind, Kind::Tool { .. }));
+    let answers: Vec<Value> = tools.map(|message| recorded_form(message, true)).collect();
+    if answers.len() != results.len() {
+        return Err(format!("{} results, recorded {}", answers.len(), results.len()));
+    }
+    for (ours, recorded) in answers.iter().zip(results) {
+        let fields = ["tool_call_id", "name", "status", "content"];
+        if fields.iter().any(|field| !same(&ours[field], &recorded[field])) {
+            return Err(format!("answer\n    ours     {}\n    recorded {}", brief(ours), brief(recorded)));
+        }
+    }
+    compare_state(&before, &state.files, None, &case["state_after"])
+}
+
+/// `None`: a sub-agent works on it.
 fn task_answer(call: &ToolCall) -> Option<ToolAnswer> {
     let known = ["general-purpose".to_owned(), "worker".to_owned()];
     match task::parse(&call.args) {

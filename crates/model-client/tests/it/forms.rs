@@ -226,7 +226,7 @@ async fn limits_and_structured_output_take_each_providers_form() {
     let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
     let asked = |provider| ModelRequest {
         max_output_tokens: Some(77),
-        response_format: Some(ResponseFormat { name: "Ans".to_owned(), schema: schema.clone() }),
+        response_format: Some(ResponseFormat::Schema { name: "Ans".to_owned(), schema: schema.clone() }),
         ..request(provider, "m", Vec::new())
     };
     let chat = body(&asked("openai")).await;
@@ -244,6 +244,13 @@ async fn limits_and_structured_output_take_each_providers_form() {
     assert_eq!(anthropic["max_tokens"], 77);
     assert_eq!(anthropic["output_config"], json!({"format": {"type": "json_schema", "schema": schema}}));
     assert_eq!(body(&request("anthropic", "unheard-of", Vec::new())).await["max_tokens"], 4096);
+    let any = |provider| ModelRequest {
+        response_format: Some(ResponseFormat::AnyTool),
+        ..request(provider, "m", Vec::new())
+    };
+    assert_eq!(body(&any("openai")).await["tool_choice"], "required");
+    assert_eq!(sent(&any("openai"), responses).await.body["tool_choice"], "required");
+    assert_eq!(body(&any("anthropic")).await["tool_choice"], json!({"type": "any"}));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The body of a request to the Messages API.
 
+use agent_executor_core::ResponseFormat;
 use agent_executor_core::profiles::{DEFAULT_ANTHROPIC_OUTPUT, ModelProfile};
 use agent_langgraph_codec::{Content, InvalidToolCall, Kind, Message, ToolCall, ToolStatus};
 use serde_json::Map;
@@ -27,9 +28,12 @@ pub(super) fn encode(call: &Call<'_>) -> Vec<u8> {
     json.raw(r#","stream":true"#);
     write_system(&mut json, request.system.as_deref(), &request.messages, cache);
     write_tools(&mut json, call.tools, cache);
-    if let Some(format) = &request.response_format {
-        json.raw(r#","output_config":{"format":{"type":"json_schema","schema":"#);
-        json.value(&format.schema).raw("}}");
+    match &request.response_format {
+        None => {}
+        Some(ResponseFormat::AnyTool) => _ = json.raw(r#","tool_choice":{"type":"any"}"#),
+        Some(ResponseFormat::Schema { schema, .. }) => {
+            json.raw(r#","output_config":{"format":{"type":"json_schema","schema":"#).value(schema).raw("}}");
+        }
     }
     json.raw("}");
     json.into_bytes()

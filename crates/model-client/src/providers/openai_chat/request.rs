@@ -1,5 +1,6 @@
 //! The body of a request to Chat Completions.
 
+use agent_executor_core::ResponseFormat;
 use agent_langgraph_codec::{Content, InvalidToolCall, Kind, Message, ToolCall};
 
 use crate::{
@@ -30,9 +31,13 @@ pub(super) fn encode(call: &Call<'_>, vendor: bool) -> Vec<u8> {
     if let Some(limit) = request.max_output_tokens {
         json.raw(if vendor { r#","max_completion_tokens":"# } else { r#","max_tokens":"# }).value(&limit);
     }
-    if let Some(format) = &request.response_format {
-        json.raw(r#","response_format":{"type":"json_schema","json_schema":{"name":"#).value(&format.name);
-        json.raw(r#","schema":"#).value(&format.schema).raw(r#","strict":false}}"#);
+    match &request.response_format {
+        None => {}
+        Some(ResponseFormat::AnyTool) => _ = json.raw(r#","tool_choice":"required""#),
+        Some(ResponseFormat::Schema { name, schema }) => {
+            json.raw(r#","response_format":{"type":"json_schema","json_schema":{"name":"#).value(name);
+            json.raw(r#","schema":"#).value(schema).raw(r#","strict":false}}"#);
+        }
     }
     json.raw("}");
     json.into_bytes()
