@@ -416,6 +416,24 @@ async fn a_worker_stops_within_its_budget_and_its_job_goes_on_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_stops_although_its_database_hangs() {
+    let plan = Plan::default().own_postgres().quick().env("DRAIN_BUDGET_SECONDS", "2");
+    let Some(mut stack) = plan.start().await else { return };
+    stack.publish(&slow("hang-1", 60)).await;
+    until_asked(&stack, 1).await;
+    stack.servers.postgres.freeze().await.unwrap();
+    stack.worker.signal("TERM");
+    let code = stack.worker.ended().await;
+    stack.servers.postgres.thaw().await.unwrap();
+    assert_eq!(code, Some(0));
+    let second = stack.another(&[]);
+    second.ready().await;
+    until("it is gone on with", PATIENCE, async || (stack.model.requests() >= 2).then_some(()))
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_can_be_listed_shown_and_sent_again() {
     let Some(stack) = stack().await else { return };
     let context = stack.jetstream().await;
