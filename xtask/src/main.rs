@@ -38,6 +38,8 @@ fn main() -> ExitCode {
         XtaskCmd::Golden(command) => command.run(),
         XtaskCmd::Fuzz(command) => command.run(),
         XtaskCmd::Manifests(command) => command.run(),
+        XtaskCmd::Sim(command) => command.run(),
+        XtaskCmd::Outsiders(command) => command.run(),
         XtaskCmd::FakeModel(command) => command.run(),
     };
     match done {
