@@ -1,6 +1,7 @@
 //! What stored content says, whoever wrote it: LangChain's blocks and those of each provider, read into one form.
 
-use agent_langgraph_codec::Content;
+use agent_executor_core::{ModelRef, profiles::ModelProfile};
+use agent_langgraph_codec::{Content, Message};
 use serde_json::{Map, Value};
 
 /// A picture or document.
@@ -19,22 +20,85 @@ pub(crate) enum Block<'a> {
         media: Media<'a>,
         name: Option<&'a str>,
     },
-    /// A kind that no provider here takes; its type name.
-    Unknown(&'a str),
+    /// What this model does not take.
+    Left(Left<'a>),
 }
 
-impl Block<'_> {
-    /// What a model reads in place of a block that cannot be sent to it.
-    pub(crate) fn substitute(kind: &str) -> String {
-        format!("[{kind} content was left out: this model does not take it]")
+/// A block that is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Left<'a> {
+    kind: &'a str,
+    mime: Option<&'a str>,
+    path: Option<&'a str>,
+}
+
+impl std::fmt::Display for Left<'_> {
+    /// What the model reads in its place; the words are those of `deepagents`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (path, mime) = (self.path.unwrap_or("the requested file"), self.mime.unwrap_or("unknown"));
+        let kind = self.kind;
+        write!(
+            f,
+            "[read_file: {path} was not attached because this model does not support {kind} content ({mime}).]"
+        )
+    }
+}
+
+/// What a model takes beside text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Takes {
+    images: bool,
+    documents: bool,
+    /// Whether this interface takes inline files of this type that are no PDF.
+    other: fn(&str) -> bool,
+}
+
+impl Takes {
+    /// By the model's profile; an unknown model takes everything.
+    pub(crate) fn of(model: &ModelRef, other: fn(&str) -> bool) -> Self {
+        let profile = ModelProfile::find(&model.provider, &model.model);
+        Self {
+            images: profile.is_none_or(|profile| profile.images),
+            documents: profile.is_none_or(|profile| profile.documents),
+            other,
+        }
+    }
+
+    fn takes(self, block: Block<'_>) -> bool {
+        match block {
+            Block::Text(_) => true,
+            Block::Image(_) => self.images,
+            Block::File { media: Media::Url(_), .. } => true,
+            Block::File { media: Media::Inline { mime: "application/pdf", .. }, .. } => self.documents,
+            Block::File { media: Media::Inline { mime, .. }, .. } => (self.other)(mime),
+            Block::Left(_) => false,
+        }
     }
 }
 
 /// The blocks of a message; a string is one text block. Calls and reasoning are not content here.
-pub(crate) fn blocks(content: &Content) -> Vec<Block<'_>> {
-    match content {
+pub(crate) fn blocks(message: &Message, takes: Takes) -> Vec<Block<'_>> {
+    let path = text(&message.additional_kwargs, "read_file_path");
+    let sendable = |value| {
+        let block = block(value)?;
+        Some(if takes.takes(block) { block } else { Block::Left(left(block, path)) })
+    };
+    match &message.content {
         Content::Text(text) => vec![Block::Text(text)],
-        Content::Blocks(blocks) => blocks.iter().filter_map(block).collect(),
+        Content::Blocks(blocks) => blocks.iter().filter_map(sendable).collect(),
+    }
+}
+
+fn left<'a>(block: Block<'a>, path: Option<&'a str>) -> Left<'a> {
+    let mime = |media| match media {
+        Media::Url(_) => None,
+        Media::Inline { mime, .. } => Some(mime),
+    };
+    match block {
+        Block::Text(_) => Left { kind: "text", mime: None, path },
+        Block::Image(media) => Left { kind: "image", mime: mime(media), path },
+        Block::File { media, .. } => Left { kind: "file", mime: mime(media), path },
+        Block::Left(left) => Left { path, ..left },
     }
 }
 
@@ -53,7 +117,7 @@ pub(crate) fn assistant_text(content: &Content) -> std::borrow::Cow<'_, str> {
         Content::Blocks(blocks) => {
             let mut texts = blocks.iter().filter_map(|value| match block(value) {
                 Some(Block::Text(text)) => Some(text),
-                Some(Block::Image(_) | Block::File { .. } | Block::Unknown(_)) | None => None,
+                Some(Block::Image(_) | Block::File { .. } | Block::Left(_)) | None => None,
             });
             let first = texts.next().unwrap_or_default();
             texts.next().map_or(first.into(), |second| {
@@ -88,15 +152,20 @@ fn block(value: &Value) -> Option<Block<'_>> {
     let kind = text(map, "type").unwrap_or("untyped");
     match kind {
         "text" | "output_text" | "input_text" => text(map, "text").map(Block::Text),
-        "image" | "image_url" | "input_image" => Some(media(map).map_or(Block::Unknown(kind), Block::Image)),
+        "image" | "image_url" | "input_image" => Some(media(map).map_or(unknown(map, kind), Block::Image)),
         "file" | "document" | "input_file" => {
-            Some(media(map).map_or(Block::Unknown(kind), |media| Block::File { media, name: file_name(map) }))
+            let file = |media| Block::File { media, name: file_name(map) };
+            Some(media(map).map_or(unknown(map, kind), file))
         }
         // Calls are taken from the parsed calls, reasoning only by the provider that wrote it.
         "tool_use" | "function_call" | "tool_call" | "server_tool_use" | "thinking" | "redacted_thinking"
         | "reasoning" | "refusal" => None,
-        other => Some(Block::Unknown(other)),
+        other => Some(unknown(map, other)),
     }
+}
+
+fn unknown<'a>(map: &'a Map<String, Value>, kind: &'a str) -> Block<'a> {
+    Block::Left(Left { kind, mime: text(map, "mime_type"), path: None })
 }
 
 /// `base64`/`data` with a MIME type, a `url`, Anthropic's `source`, OpenAI's `image_url` and `file`.
@@ -157,8 +226,40 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_that_nobody_takes_is_named() {
-        let content = Content::Blocks(vec![json!({"type": "audio", "base64": "QQ=="}), json!(5)]);
-        assert_eq!(blocks(&content), [Block::Unknown("audio")]);
+    fn what_a_model_does_not_take_is_named() {
+        let content = Content::Blocks(vec![
+            json!({"type": "audio", "base64": "QQ==", "mime_type": "audio/mpeg"}),
+            json!({"type": "image", "base64": "QQ==", "mime_type": "image/png"}),
+            json!({"type": "file", "base64": "QQ==", "mime_type": "application/pdf"}),
+            json!({"type": "file", "base64": "QQ==", "mime_type": "application/zip"}),
+            json!({"type": "file", "url": "https://x/y.zip"}),
+            json!(5),
+        ]);
+        let mut message = Message::new(agent_langgraph_codec::Kind::Human, content, None);
+        message.additional_kwargs.insert("read_file_path".to_owned(), json!("/a"));
+        let left = |model: &str| -> Vec<String> {
+            let model = ModelRef { provider: "openai".to_owned(), model: model.to_owned() };
+            let blocks = blocks(&message, Takes::of(&model, |_| false));
+            assert_eq!(blocks.len(), 5);
+            blocks
+                .iter()
+                .filter_map(|block| match block {
+                    Block::Left(left) => Some(left.to_string()),
+                    Block::Text(_) | Block::Image(_) | Block::File { .. } => None,
+                })
+                .collect()
+        };
+        let sentence = |kind: &str, mime: &str| {
+            format!(
+                "[read_file: /a was not attached because this model does not support {kind} content ({mime}).]"
+            )
+        };
+        let (sound, zip) = (sentence("audio", "audio/mpeg"), sentence("file", "application/zip"));
+        assert_eq!(left("unheard-of"), [sound.clone(), zip.clone()]);
+        assert_eq!(left("o3-mini"), [sound.clone(), sentence("image", "image/png"), zip.clone()]);
+        assert_eq!(
+            left("gpt-3.5-turbo"),
+            [sound, sentence("image", "image/png"), sentence("file", "application/pdf"), zip]
+        );
     }
 }

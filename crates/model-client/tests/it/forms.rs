@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use agent_executor_core::{ModelRequest, ResponseFormat, ToolSpec};
 use agent_langgraph_codec::{Content, InvalidToolCall, Kind, Message, ToolCall, ToolStatus};
-use agent_model_client::{HttpConfig, KeyHeader, ModelClient};
+use agent_model_client::{HttpConfig, KeyHeader, ModelClient, OpenAiApi};
 use serde_json::{Value, json};
 
 use crate::server::{KEY, Seen, Server, plain, request, responses};
@@ -97,9 +97,9 @@ async fn a_thread_of_openai_is_readable_to_anthropic() {
     assert_eq!(
         body["messages"][1]["content"],
         json!([{"text": "let me", "type": "text"},
-            {"type": "tool_use", "name": "ls", "input": {"path": "/"}, "id": "call_1_a"}])
+            {"type": "tool_use", "name": "ls", "input": {"path": "/"}, "id": "toolu_4a712cf72080993bdce3afb0"}])
     );
-    assert_eq!(body["messages"][2]["content"][0]["tool_use_id"], "call_1_a");
+    assert_eq!(body["messages"][2]["content"][0]["tool_use_id"], "toolu_4a712cf72080993bdce3afb0");
 }
 
 #[tokio::test]
@@ -276,6 +276,41 @@ async fn tools_take_each_providers_form() {
             {"name": "b", "input_schema": {"type": "object"}, "description": "does it",
              "cache_control": {"type": "ephemeral", "ttl": "5m"}}])
     );
+}
+
+#[tokio::test]
+async fn nothing_is_marked_for_keeping_where_that_is_not_wanted() {
+    let spec = |name: &str| ToolSpec {
+        name: name.to_owned(),
+        description: String::new(),
+        parameters: json!({"type": "object"}),
+    };
+    let mut asked = request("anthropic", "m", vec![Message::human("a", "1")]);
+    asked.tools = ["a", "b"].map(spec).into();
+    let marked = body(&asked).await.to_string();
+    assert_eq!(marked.matches("cache_control").count(), 3, "request, prompt, last tool: {marked}");
+    asked.options.prompt_caching = false;
+    let plain = body(&asked).await;
+    assert!(!plain.to_string().contains("cache_control"), "{plain}");
+    assert_eq!(plain["tools"][1]["name"], "b");
+}
+
+#[tokio::test]
+async fn one_interface_for_all_agents_of_a_definition() {
+    let path = |asked: ModelRequest, api: OpenAiApi| async move {
+        sent(&asked, |config| config.provider_mut("openai").unwrap().api = api).await.path
+    };
+    let mut asked = request("openai", "gpt-4o", Vec::new());
+    assert_eq!(path(asked.clone(), OpenAiApi::Auto).await, "/v1/chat/completions");
+    asked.options.responses_api = true;
+    assert_eq!(path(asked.clone(), OpenAiApi::Auto).await, "/v1/responses", "another agent's model needs it");
+    assert_eq!(
+        path(asked.clone(), OpenAiApi::Chat).await,
+        "/v1/chat/completions",
+        "the operator's word stands"
+    );
+    asked.options.responses_api = false;
+    assert_eq!(path(asked, OpenAiApi::Responses).await, "/v1/responses");
 }
 
 #[tokio::test]

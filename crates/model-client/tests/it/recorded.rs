@@ -6,11 +6,12 @@
 
 use std::{fs, path::PathBuf};
 
+use agent_executor_core::ModelErrorKind;
 use agent_langgraph_codec::{Content, InvalidToolCall, Kind, Message, ToolCall, ToolStatus};
 use agent_model_client::ModelClient;
 use serde_json::{Map, Value};
 
-use crate::server::{Server, plain, request, responses, stream};
+use crate::server::{Server, hello, plain, request, responses, stream};
 
 const PROMPT: &str = "You are the main agent.";
 
@@ -125,10 +126,12 @@ fn normal_request(mut body: Value) -> Value {
 #[tokio::test]
 async fn requests_are_those_of_the_python_stack() {
     let Some(cases) = cases() else { return };
-    let mut compared = 0;
+    let (mut compared, mut held) = (0, 0);
     for case in &cases {
         let id = case["id"].as_str().unwrap();
-        for (exchange, place) in main_exchanges(case) {
+        let exchanges = main_exchanges(case);
+        held += u32::from(!exchanges.is_empty());
+        for (exchange, place) in exchanges {
             let recorded = &exchange["request"];
             let messages = case["messages"].as_array().unwrap()[..place].iter().map(message).collect();
             let provider = if id.starts_with("anthropic") { "anthropic" } else { "openai" };
@@ -148,8 +151,32 @@ async fn requests_are_those_of_the_python_stack() {
             compared += 1;
         }
     }
-    println!("{compared} recorded requests are the same");
+    println!("{held} of {} recorded conversations hold: {compared} requests are the same", cases.len());
     assert!(compared > 40, "{compared}");
+    assert_eq!(held as usize + FAILED.len(), cases.len(), "the others are those that failed");
+}
+
+/// Conversations that ended with a failure of their first request, and what it means.
+const FAILED: &[(&str, ModelErrorKind)] =
+    &[("openai-chat-400", ModelErrorKind::Refused), ("openai-chat-context", ModelErrorKind::ContextOverflow)];
+
+#[tokio::test]
+async fn failures_are_told_as_the_python_stack_tells_them() {
+    let Some(cases) = cases() else { return };
+    for (id, kind) in FAILED {
+        let case = cases.iter().find(|case| case["id"] == *id).unwrap();
+        let response = &case["exchanges"][0]["response"];
+        let body = response["body"].as_str().map_or_else(|| response["body"].to_string(), str::to_owned);
+        let server = Server::start(vec![plain(400, "", &body)]).await;
+        let error =
+            server.client(|_| {}).complete(&hello("openai"), &mut |_| {}).await.map(|_| ()).unwrap_err();
+        assert_eq!(error.kind, *kind, "{id}: {error}");
+        if *kind == ModelErrorKind::Refused {
+            assert_eq!(error.message, case["raises"]["message"].as_str().unwrap());
+        }
+        assert_eq!(server.seen().len(), 1, "asking again is no use");
+    }
+    println!("{} of {} recorded conversations hold: their failures", FAILED.len(), cases.len());
 }
 
 /// Blocks of a streamed Anthropic answer in our form: without `index` and `toolset_name`, arguments as understood.

@@ -4,10 +4,11 @@ use agent_executor_core::ResponseFormat;
 use agent_executor_core::profiles::{DEFAULT_ANTHROPIC_OUTPUT, ModelProfile};
 use agent_langgraph_codec::{Content, InvalidToolCall, Kind, Message, ToolCall, ToolStatus};
 use serde_json::Map;
+use sha2::Digest as _;
 
 use super::CACHE;
 use crate::{
-    blocks::{Block, Media, assistant_text, blocks, objects, text},
+    blocks::{Block, Media, Takes, assistant_text, blocks, objects, text},
     codec::Call,
     json::Json,
 };
@@ -19,7 +20,7 @@ pub(super) fn encode(call: &Call<'_>) -> Vec<u8> {
     let limit = request.max_output_tokens.or(known).unwrap_or(DEFAULT_ANTHROPIC_OUTPUT);
     let mut json = Json::with_capacity(call.tools.len() + 8192);
     json.raw(r#"{"max_tokens":"#).value(&limit).raw(r#","messages":["#);
-    write_messages(&mut json, &request.messages);
+    write_messages(&mut json, &request.messages, Takes::of(&request.model, |_| false));
     json.raw(r#"],"model":"#).value(model);
     let cache = request.options.prompt_caching;
     if cache {
@@ -86,7 +87,7 @@ fn is_system(message: &Message) -> bool {
 }
 
 /// Consecutive user messages and tool results become one user message; empty assistant messages vanish.
-fn write_messages(json: &mut Json, messages: &[std::sync::Arc<Message>]) {
+fn write_messages(json: &mut Json, messages: &[std::sync::Arc<Message>], takes: Takes) {
     let mut turn: Vec<&Message> = Vec::new();
     let last = messages.len().saturating_sub(1);
     for (place, message) in messages.iter().enumerate() {
@@ -97,7 +98,7 @@ fn write_messages(json: &mut Json, messages: &[std::sync::Arc<Message>]) {
                 if is_empty(message, tool_calls, invalid_tool_calls) {
                     continue;
                 }
-                write_user(json, &std::mem::take(&mut turn));
+                write_user(json, &std::mem::take(&mut turn), takes);
                 write_assistant(json, message, tool_calls, invalid_tool_calls, place == last);
             }
             Kind::Human | Kind::System | Kind::Tool { .. } | Kind::Chat { .. } | Kind::Function => {
@@ -105,10 +106,10 @@ fn write_messages(json: &mut Json, messages: &[std::sync::Arc<Message>]) {
             }
         }
     }
-    write_user(json, &turn);
+    write_user(json, &turn, takes);
 }
 
-fn write_user(json: &mut Json, messages: &[&Message]) {
+fn write_user(json: &mut Json, messages: &[&Message], takes: Takes) {
     match messages {
         [] => return,
         [
@@ -125,7 +126,7 @@ fn write_user(json: &mut Json, messages: &[&Message]) {
             for message in messages {
                 match &message.kind {
                     Kind::Tool { tool_call_id, status, .. } => {
-                        write_result(json, &message.content, tool_call_id, *status);
+                        write_result(json, message, takes, tool_call_id, *status);
                     }
                     Kind::Human
                     | Kind::Ai { .. }
@@ -133,7 +134,7 @@ fn write_user(json: &mut Json, messages: &[&Message]) {
                     | Kind::Remove
                     | Kind::Chat { .. }
                     | Kind::Function => {
-                        write_blocks(json, &blocks(&message.content));
+                        write_blocks(json, &blocks(message, takes));
                     }
                 }
             }
@@ -143,15 +144,15 @@ fn write_user(json: &mut Json, messages: &[&Message]) {
     json.raw("}");
 }
 
-fn write_result(json: &mut Json, content: &Content, call_id: &str, status: ToolStatus) {
+fn write_result(json: &mut Json, message: &Message, takes: Takes, call_id: &str, status: ToolStatus) {
     json.comma().raw(r#"{"type":"tool_result","content":"#);
-    match content {
+    match &message.content {
         Content::Text(text) => {
             json.value(text);
         }
         Content::Blocks(_) => {
             json.raw("[");
-            write_blocks(json, &blocks(content));
+            write_blocks(json, &blocks(message, takes));
             json.raw("]");
         }
     }
@@ -242,8 +243,8 @@ fn write_blocks(json: &mut Json, blocks: &[Block<'_>]) {
             }
             Block::Image(media) => write_media(json, "image", *media),
             Block::File { media, .. } => write_media(json, "document", *media),
-            Block::Unknown(kind) => {
-                json.comma().raw(r#"{"type":"text","text":"#).value(&Block::substitute(kind)).raw("}");
+            Block::Left(left) => {
+                json.comma().raw(r#"{"type":"text","text":"#).value(&left.to_string()).raw("}");
             }
         }
     }
@@ -260,7 +261,8 @@ fn write_media(json: &mut Json, kind: &str, media: Media<'_>) {
     json.raw("}}");
 }
 
-/// Ids of other providers hold letters that this API refuses. The same id always becomes the same.
+/// Ids of other providers hold letters that this API refuses. The same id always becomes the same, as in LangChain, and
+/// two never become one.
 fn plain_id(id: &str) -> std::borrow::Cow<'_, str> {
     let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
     if id.is_empty() {
@@ -269,5 +271,7 @@ fn plain_id(id: &str) -> std::borrow::Cow<'_, str> {
     if id.chars().all(fits) {
         return id.into();
     }
-    id.chars().map(|letter| if fits(letter) { letter } else { '_' }).collect::<String>().into()
+    let digest = sha2::Sha256::digest(id.as_bytes());
+    let hex: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    format!("toolu_{hex}").into()
 }
