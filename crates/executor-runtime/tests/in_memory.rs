@@ -287,3 +287,33 @@ async fn a_definition_that_cannot_run_fails_the_job_and_says_why() {
     assert_eq!(event["data"]["error"]["type"], "GraphBuilderError");
     assert!(event["data"]["error"]["message"].as_str().unwrap().contains("nodes"), "{event}");
 }
+
+#[tokio::test]
+async fn a_summary_is_marked_in_the_stream_and_its_file_is_not_told() {
+    let world = world(Echo::default());
+    let body = json!({
+        "job_id": "j1", "thread_id": "t1",
+        "agent_definition": { "nodes": [{ "type": "orchestrator", "config": {
+            "name": "main", "system_prompt": "You greet.", "model": "openai:scripted",
+            "context": { "summarize": { "at": { "messages": 3 }, "keep": { "messages": 1 } } } } }] },
+        "input_payload": { "messages": [{ "role": "user", "content": "one" },
+            { "role": "user", "content": "two" }, { "role": "user", "content": "three" }] },
+    });
+    let job = JobRequest::parse(body.to_string().as_bytes(), &[], &Limits::default(), None).unwrap();
+    assert_eq!(run(&world, job).await, JobEnd::Ended(JobStatus::Completed));
+
+    let sent = world.published.sent.lock().unwrap().clone();
+    let event: Value = serde_json::from_slice(&sent[0].body).unwrap();
+    let result = &event["data"]["result"];
+    assert_eq!(result["output"], "hello there, 2 messages", "the summary and what stands after it");
+    assert_eq!((&result["files"], &result["usage"]["model_calls"]), (&json!({}), &json!(2)));
+
+    let events = events(&world, "t1").await;
+    let pieces = events.iter().filter(|event| event["event_type"] == "on_llm_stream");
+    let sources: Vec<&Value> = pieces.map(|event| &event["data"]["source"]).collect();
+    assert_eq!(sources, [&json!("summarization"), &Value::Null]);
+    assert!(events.iter().all(|event| !event["data"]["files"].to_string().contains("conversation_history")));
+    let rows = world.store.load("t1").await.unwrap().rows;
+    let thread = agent_langgraph_codec::load_graph(&rows, "").unwrap().unwrap();
+    assert_eq!(thread.files.len(), 1, "the thread has it");
+}

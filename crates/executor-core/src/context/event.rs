@@ -126,6 +126,39 @@ mod tests {
         assert_eq!(SummaryEvent::of(&broken), None);
     }
 
+    /// The blob of checkpoint example 25, which Python wrote.
+    const RECORDED: &str = "\
+        84ac6375746f66665f696e64657803af73756d6d6172795f6d657373616765c801d20594bd6c616e67636861696e5f636f72\
+        652e6d657373616765732e68756d616eac48756d616e4d65737361676586a7636f6e74656e74da0133596f75206172652069\
+        6e20746865206d6964646c65206f66206120636f6e766572736174696f6e207468617420686173206265656e2073756d6d61\
+        72697a65642e0a0a5468652066756c6c20636f6e766572736174696f6e20686973746f727920686173206265656e20736176\
+        656420746f202f636f6e766572736174696f6e5f686973746f72792f73657373696f6e5f3636656566613139613662313465\
+        6436626563643335393232613766623366642e6d642073686f756c6420796f75206e65656420746f20726566657220626163\
+        6b20746f20697420666f722064657461696c732e0a0a4120636f6e64656e7365642073756d6d61727920666f6c6c6f77733a\
+        0a0a3c73756d6d6172793e0a54686520757365722077726f746520746f202f612e7478742e0a3c2f73756d6d6172793eb161\
+        64646974696f6e616c5f6b776172677381a96c635f736f75726365ad73756d6d6172697a6174696f6eb1726573706f6e7365\
+        5f6d6574616461746180a474797065a568756d616ea46e616d65c0a26964c0b36d6f64656c5f76616c69646174655f6a736f\
+        6ea966696c655f70617468d9412f636f6e766572736174696f6e5f686973746f72792f73657373696f6e5f36366565666131\
+        396136623134656436626563643335393232613766623366642e6d64b0637265617465645f61745f696e64657805";
+
+    #[test]
+    fn what_python_wrote_is_read_and_written_again_byte_for_byte() {
+        let byte = |at: usize| u8::from_str_radix(&RECORDED[at..at + 2], 16).unwrap();
+        let blob: bytes::Bytes = (0..RECORDED.len()).step_by(2).map(byte).collect();
+        let stored = ChannelValue::Raw { type_: MSGPACK.to_owned(), blob };
+        let values = IndexMap::from([(EVENT.to_owned(), stored.clone())]);
+        let read = SummaryEvent::of(&values).unwrap();
+        assert_eq!((read.cutoff, read.created_at), (3, Some(5)));
+        let made = SummaryEvent {
+            message: Arc::new(super::super::summary::message(
+                "The user wrote to /a.txt.",
+                read.file_path.as_deref(),
+            )),
+            ..read
+        };
+        assert_eq!(made.value(), stored, "and made anew it is the same");
+    }
+
     #[test]
     fn the_model_sees_the_summary_and_the_rest_without_old_reasoning() {
         let blocks =
