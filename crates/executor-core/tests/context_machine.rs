@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::unwrap_in_result,
     reason = "helpers of tests stand outside of the test functions"
 )]
 
@@ -77,14 +78,20 @@ impl World {
 
     /// A job on the thread; `None` if the worker died in it.
     fn job(&mut self, job: &str, input: Value, limits: RunLimits) -> Option<Finish> {
-        let setup = RunSetup { compiled: self.compiled.clone(), job_id: Arc::from(job), limits, model: None };
+        let setup = RunSetup {
+            compiled: self.compiled.clone(),
+            job_id: Arc::from(job),
+            own_thread: false,
+            limits,
+            model: None,
+        };
         let payload = input.as_object().unwrap().clone();
         let stamp = self.stamp();
         let read = Input::from_payload(&payload, self.compiled.definition(), stamp).unwrap();
         let files = read.files.into_iter().map(|(path, file)| (path, file.map(Arc::new))).collect();
         let messages = read.messages.into_iter().map(Arc::new).collect();
         let stamp = self.stamp();
-        let input = RunInput { payload, messages, files };
+        let input = RunInput { payload, messages, files, ..RunInput::default() };
         let (run, first) = Run::resume(setup, &self.rows, input, stamp).unwrap();
         self.drive(run, first)
     }
