@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use agent_checkpoint_store::postgres::{SslMode, Tls};
 use agent_checkpoint_store::{PostgresConfig, Retention};
-use agent_config::{OpenAiApi as Api, ScriptMode, Settings, WireFileContent};
+use agent_config::{HttpSettings, OpenAiApi as Api, ScriptMode, Settings, WireFileContent};
 use agent_executor_core::ModelRef;
 use agent_executor_runtime::RuntimeSettings;
 use agent_model_client::{HttpClient, HttpConfig, OpenAiApi};
 use agent_stream_sink::{QueueLimits, RedisConfig, RedisSink, Replay};
 use agent_telemetry::traces::{Traces, TracesOptions};
 use agent_tool_host::{Confinement, ScriptHost, ScriptLimits, ScriptSettings};
+use agent_transport_http::{Guard, ServerSettings, TlsFiles, Tokens};
 use agent_transport_nats::{Credentials, NatsSettings, Streams};
-use agent_wire::{FileForm, Limits, stream};
+use agent_wire::{FileForm, Limits, journal, stream};
 use anyhow::Context;
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -69,6 +70,7 @@ pub(crate) fn cache(settings: &Settings) -> RedisConfig {
         queue: QueueLimits { events: events.buffer_events, bytes: events.buffer_bytes },
         replay: (events.replay_events > 0)
             .then_some(Replay { events: events.replay_events, keep: events.replay_keep }),
+        read: Some(journal::name_and_seq),
         ..RedisConfig::new(cache.host.clone(), cache.port, stream::gap)
     }
 }
@@ -201,6 +203,7 @@ pub(crate) fn runtime(settings: &Settings) -> anyhow::Result<RuntimeSettings> {
             WireFileContent::Lines => FileForm::Lines,
             WireFileContent::Text => FileForm::String,
         },
+        python_compat: settings.stream.python_compat,
         limits: Limits { max_bytes: settings.http.body_bytes, max_depth: worker.job_depth },
         // A name of its own for each process, so that a restarted one never takes its old leases for its own.
         ..RuntimeSettings::new(format!("{}-{}", worker.name, Uuid::new_v4().simple()))
@@ -212,6 +215,34 @@ pub(crate) fn runtime(settings: &Settings) -> anyhow::Result<RuntimeSettings> {
 fn default_model(text: &str) -> ModelRef {
     let (provider, model) = text.split_once(':').unwrap_or(("openai", text));
     ModelRef { provider: provider.to_owned(), model: model.to_owned() }
+}
+
+/// Who may use the HTTP interface.
+pub(crate) fn guard(http: &HttpSettings) -> anyhow::Result<Guard> {
+    let pairs = http.tokens.iter().map(|token| (token.name.clone(), token.token.expose_secret().to_owned()));
+    let tokens = Tokens::new(pairs, http.tokens_file.clone())?;
+    Ok(Guard {
+        tokens: Arc::new(tokens),
+        certificates: http.tls.client_ca.is_some(),
+        origins: Arc::from(http.allowed_origins.as_slice()),
+    })
+}
+
+/// Bounds and TLS of the HTTP listener.
+pub(crate) fn server(http: &HttpSettings) -> ServerSettings {
+    let tls = http.tls.cert.clone().zip(http.tls.key.clone());
+    ServerSettings {
+        connections: http.connections,
+        per_peer: http.connections_per_peer,
+        header_bytes: http.header_bytes,
+        read: http.read,
+        write: http.write,
+        tls: tls.map(|(certificate, key)| TlsFiles {
+            certificate,
+            key,
+            client_ca: http.tls.client_ca.clone(),
+        }),
+    }
 }
 
 /// Reads a definition from a file.

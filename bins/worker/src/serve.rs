@@ -12,7 +12,7 @@ use agent_stream_sink::StreamSink;
 use agent_telemetry::Metrics;
 use agent_telemetry::logs::Output;
 use agent_tool_host::{ScriptsOff, ToolHost};
-use agent_transport_http::{Check, Checks, HttpDoor, router};
+use agent_transport_http::{Check, Checks, Guard, HttpDoor, ServerSettings, metrics_router, router};
 use agent_transport_nats::{Nats, NatsPublisher, OneJob};
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -98,11 +98,23 @@ async fn serve(settings: Settings, one_job: bool) -> anyhow::Result<()> {
 
     // Liveness depends on no backend, so it answers before any of them does.
     let stop_http = CancellationToken::new();
-    let door = door(&executor, &settings.http, &metrics, &nats);
+    let door = HttpDoor {
+        guard: guard(&settings.http)?,
+        closing: stop_http.clone(),
+        ..door(&executor, &settings.http, &metrics, &nats)
+    };
     let address: SocketAddr = format!("{}:{}", settings.http.host, settings.http.port)
         .parse()
         .with_context(|| format!("`HTTP_HOST`: `{}` is no address", settings.http.host))?;
-    let http = tokio::spawn(agent_transport_http::serve(address, router(door), stop_http.clone(), |_| ()));
+    if let Some(port) = settings.http.metrics_port {
+        let address = SocketAddr::new(address.ip(), port);
+        let router = metrics_router(door.clone());
+        let stop = stop_http.clone();
+        tokio::spawn(agent_transport_http::serve(address, router, ServerSettings::default(), stop, |_| ()));
+    }
+    let server = compose::server(&settings.http);
+    let http =
+        tokio::spawn(agent_transport_http::serve(address, router(door), server, stop_http.clone(), |_| ()));
     let upkeep = tokio::spawn(tidy(metrics));
     let ended = work(&settings, &executor, &nats, http, signals, one_job).await;
     stop_http.cancel();
@@ -281,7 +293,25 @@ fn door(executor: &Executor, http: &HttpSettings, metrics: &Metrics, nats: &Nats
         executor: executor.clone(),
         checks: Arc::new(checks),
         metrics: Arc::new(move || metrics.render()),
+        shows_metrics: http.metrics_port.is_none(),
+        guard: Guard::default(),
+        read: http.read,
+        closing: CancellationToken::new(),
     }
+}
+
+/// Who may come in. Without tokens anybody may, since the clients that exist have none; that is said once.
+fn guard(http: &HttpSettings) -> anyhow::Result<Guard> {
+    let guard = compose::guard(http)?;
+    agent_telemetry::metric::HTTP_UNAUTHENTICATED.with(&[]).set(f64::from(u8::from(guard.is_open())));
+    if guard.is_open() {
+        anyhow::ensure!(
+            !http.require_auth,
+            "`HTTP_REQUIRE_AUTH` asks for a token, and `API_TOKENS_FILE` holds none"
+        );
+        warn!(event = "http_unauthenticated", "anybody who reaches the port may use it: set API_TOKENS");
+    }
+    Ok(guard)
 }
 
 async fn tidy(metrics: Metrics) {

@@ -54,6 +54,9 @@ impl StoreError {
     }
 }
 
+/// Rows of the journal that the port's own methods read at once.
+const JOURNAL_PAGE: usize = 256;
+
 /// The durable state of threads and jobs. Every method is all or nothing; `begin`, `commit` and
 /// `finish` of several threads may share a transaction, a bad one among them harms none of the others.
 /// No checkpoint is written outside a held lease. Leases run on the store's clock.
@@ -215,6 +218,38 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`].
     async fn events(&self, thread_id: &str, after: u64, limit: usize) -> Result<Vec<JournalRow>, StoreError>;
+
+    /// The last journalled number of each thread; 0 where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn journal_ends(&self, threads: &[Arc<str>]) -> Result<Vec<u64>, StoreError> {
+        let mut ends = Vec::with_capacity(threads.len());
+        for thread in threads {
+            let mut end = 0;
+            while let Some(row) = self.events(thread, end, JOURNAL_PAGE).await?.last() {
+                end = row.last_seq;
+            }
+            ends.push(end);
+        }
+        Ok(ends)
+    }
+
+    /// The first journalled number of a job. `None`: nothing of it is there yet, or any more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn job_begins(&self, thread_id: &str, job_id: &str) -> Result<Option<u64>, StoreError> {
+        let mut after = 0;
+        loop {
+            let rows = self.events(thread_id, after, JOURNAL_PAGE).await?;
+            if let Some(row) = rows.iter().find(|row| *row.job_id == *job_id) {
+                return Ok(Some(row.first_seq));
+            }
+            let Some(last) = rows.last() else { return Ok(None) };
+            after = last.last_seq;
+        }
+    }
 
     /// Deletes every row of a thread, ours and LangGraph's. `false`: there was none.
     ///

@@ -252,6 +252,14 @@ impl Store for PostgresStore {
         self.journal(thread_id, after, limit).await
     }
 
+    async fn journal_ends(&self, threads: &[Arc<str>]) -> Result<Vec<u64>, StoreError> {
+        self.ends_of(threads).await
+    }
+
+    async fn job_begins(&self, thread_id: &str, job_id: &str) -> Result<Option<u64>, StoreError> {
+        self.beginning_of(thread_id, job_id).await
+    }
+
     async fn delete_thread(&self, thread_id: &str) -> Result<bool, StoreError> {
         self.delete(thread_id).await
     }

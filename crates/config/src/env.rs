@@ -125,6 +125,15 @@ variables! {
         API_TOKENS_FILE: Kind::Path, "File with a `name=token` or `name=sha256:HEX` a line, read again when it changes.";
         HTTP_REQUIRE_AUTH: Kind::Flag, "Refuse to start without tokens.", default("false");
         HTTP_BODY_BYTES: Kind::Count(1024, 67_108_864), "Largest body of a request.", default("1048576");
+        HTTP_READ_SECONDS: Kind::Seconds(1, 600), "Longest wait for a request's head, and for its body.", default("30");
+        HTTP_WRITE_SECONDS: Kind::Seconds(1, 600), "A client that takes nothing of an answer for so long is cut off.", default("30");
+        HTTP_HEADER_BYTES: Kind::Count(8_192, 1_048_576), "Largest head of a request.", default("16384");
+        HTTP_CONNECTIONS: Kind::Count(1, 1_000_000), "Most connections at once.", default("10000");
+        HTTP_CONNECTIONS_PER_PEER: Kind::Count(1, 1_000_000), "Most connections at once from one address.", default("4096");
+        HTTP_ALLOWED_ORIGINS: Kind::List, "Origins of pages that may open a WebSocket, beside the service's own; `*` is any.";
+        HTTP_TLS_CERT_FILE: Kind::Path, "Certificate chain (PEM); with it the port speaks TLS.";
+        HTTP_TLS_KEY_FILE: Kind::Path, "Its key (PEM).";
+        HTTP_TLS_CLIENT_CA_FILE: Kind::Path, "Authorities (PEM) whose client certificates open the interface as a token does.";
         READY_REQUIRES: Kind::Some(Dependency::WORDS), "What `/ready` needs.", default("postgres,nats,dragonfly");
     }
     "Worker" "" {

@@ -24,7 +24,7 @@ pub use page::configuration_page;
 pub use problem::{ConfigError, Problem, Warning};
 pub use reader::Shown;
 pub use settings::{
-    ApiToken, Dependency, DragonflySettings, HttpSettings, LogFormat, LogSettings, ModelSettings,
+    ApiToken, Dependency, DragonflySettings, HttpSettings, HttpTls, LogFormat, LogSettings, ModelSettings,
     NatsSettings, OpenAiApi, PostgresSettings, Purpose, RetentionSettings, ScriptLimitSettings, ScriptMode,
     Settings, SslMode, StreamSettings, ToolSettings, WireFileContent, WorkerSettings,
 };

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 pub use self::{
     dragonfly::DragonflySettings,
-    http::{ApiToken, Dependency, HttpSettings},
+    http::{ApiToken, Dependency, HttpSettings, HttpTls},
     models::{ModelSettings, OpenAiApi},
     nats::NatsSettings,
     postgres::{PostgresSettings, SslMode},

@@ -39,5 +39,6 @@ pub use model::{
     ModelError, ModelErrorKind, ModelOptions, ModelRef, ModelReply, ModelRequest, Purpose, ResponseFormat,
     StopReason, ToolSpec, Usage,
 };
+pub use pyrepr::value as python_repr;
 pub use run::{ResumeError, Run, RunInput, RunLimits, RunSetup, has_begun};
 pub use stream::{AgentLabel, StreamEvent};

@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 use unprintable::UNPRINTABLE;
 
 /// `repr` of what Python's `json.loads` makes of this value.
-pub(crate) fn value(value: &Value) -> String {
+pub fn value(value: &Value) -> String {
     let mut out = String::new();
     push_value(&mut out, value);
     out

@@ -82,7 +82,10 @@ impl Executor {
         let result = JobResult::Failed { kind: why.kind.to_owned(), code: why.code, message: why.message };
         let trace = JobRequest::from_stored(&job.request).ok().map(|request| request.trace);
         let seed = shared.backends.clock.stamp().seed;
-        let form = ResultForm::from(shared.settings.file_form);
+        let form = ResultForm {
+            final_state: shared.settings.python_compat,
+            ..ResultForm::from(shared.settings.file_form)
+        };
         let event = ResultEvent::new(&job.job_id, &result, trace.as_ref(), seed, form);
         let outbox = OutboxMessage {
             id: Arc::from(event.id.as_str()),

@@ -21,6 +21,7 @@ use crate::relay::Unsent;
 use crate::settings::RuntimeSettings;
 use crate::sweep::Upkeep;
 use crate::waiters::{Waiter, Waiters};
+use crate::watches::Watches;
 
 /// How often sent results are marked, all at once: one that was sent and not marked is only sent again.
 const MARK_EVERY: Duration = Duration::from_millis(200);
@@ -28,6 +29,9 @@ const MARK_EVERY: Duration = Duration::from_millis(200);
 const SEND_AGAIN_EVERY: Duration = Duration::from_secs(1);
 /// How often a paused fetch looks whether it may go on.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// How often the journals of threads that somebody reads are looked at: what the live way has lost comes so.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 /// The backends that a runtime works with.
 #[derive(Clone)]
@@ -96,6 +100,8 @@ pub(crate) struct Shared {
     pub(crate) definitions: Definitions,
     pub(crate) leases: Leases,
     pub(crate) waiters: Waiters,
+    /// Whose journal somebody waits for.
+    pub(crate) watches: Watches,
     pub(crate) slots: Arc<Semaphore>,
     /// Room for jobs that do not come from the queue: a pull that waits holds all of `slots`.
     direct: Arc<Semaphore>,
@@ -164,6 +170,7 @@ impl Executor {
             settings,
             leases: Leases::default(),
             waiters: Waiters::default(),
+            watches: Watches::default(),
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
             force: CancellationToken::new(),
@@ -186,6 +193,10 @@ impl Executor {
         self.every(MARK_EVERY, |executor| async move { executor.shared.mark_sent().await });
         self.every(SEND_AGAIN_EVERY, |executor| async move { executor.shared.send_again().await });
         self.every(sweep, |executor| async move { executor.sweep().await });
+        self.every(WATCH_EVERY, |executor| async move {
+            let shared = &executor.shared;
+            shared.watches.look(&*shared.backends.store).await;
+        });
     }
 
     fn every<F, Work>(&self, period: Duration, work: F)

@@ -8,6 +8,7 @@ mod definitions;
 mod deltas;
 mod driver;
 mod end;
+mod events;
 mod executor;
 mod failure;
 mod leases;
@@ -18,8 +19,10 @@ mod settings;
 mod sweep;
 mod takeover;
 mod waiters;
+mod watches;
 mod work;
 
+pub use events::{Events, Since};
 pub use executor::{Backends, Executor, JobEnd, JobHandle, Slot, Submission};
 pub use ports::{Clock, NoPublisher, PublishError, ResultPublisher, SystemClock};
 pub use settings::RuntimeSettings;

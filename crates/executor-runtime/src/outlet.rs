@@ -9,7 +9,7 @@ use agent_executor_core::{AgentLabel, Emission, StepCommit, StreamEvent};
 use agent_langgraph_codec::{Files, Message};
 use agent_stream_sink::{EventKind, SinkEvent, StreamSink};
 use agent_wire::stream::StateChange;
-use agent_wire::{FileForm, journal, stream};
+use agent_wire::{FileForm, compat, journal, stream};
 use bytes::Bytes;
 
 use crate::deltas::{DeltaBuffer, Piece, Place};
@@ -30,6 +30,8 @@ pub(crate) struct OutletParts {
     pub(crate) epoch: i64,
     pub(crate) next_seq: u64,
     pub(crate) form: FileForm,
+    /// Adds the old members to what is told; the journal has none of them.
+    pub(crate) python_compat: bool,
 }
 
 pub(crate) struct Outlet {
@@ -123,6 +125,7 @@ impl Outlet {
         self.parts.next_seq += 1;
         self.waiting_bytes += line.len();
         self.waiting.push((seq, line));
+        let payload = if self.parts.python_compat { compat::python(&payload) } else { payload };
         let event = SinkEvent { thread_id: self.parts.thread_id.clone(), seq, payload, kind };
         match &mut self.held {
             Some(held) => held.events.push(event),

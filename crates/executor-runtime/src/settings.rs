@@ -52,6 +52,8 @@ pub struct RuntimeSettings {
     pub without_tools: Vec<String>,
     /// Form of files in events. `WIRE_FILE_CONTENT`.
     pub file_form: FileForm,
+    /// Old string members beside ours in events and results. `STREAM_COMPAT=python`.
+    pub python_compat: bool,
     /// Limits of a job's message.
     pub limits: Limits,
 }
@@ -95,6 +97,7 @@ impl RuntimeSettings {
             default_deadline: None,
             without_tools: Vec::new(),
             file_form: FileForm::Lines,
+            python_compat: false,
             limits: Limits::default(),
         }
     }

@@ -320,6 +320,7 @@ fn outlet(shared: &Shared, thread_id: &Arc<str>, job_id: &Arc<str>, epoch: i64, 
         epoch,
         next_seq,
         form: shared.settings.file_form,
+        python_compat: shared.settings.python_compat,
     };
     Outlet::new(parts, Known::default())
 }
@@ -403,7 +404,10 @@ impl Ending {
     ) -> Ended {
         let shared = &self.shared;
         let stamp = shared.backends.clock.stamp();
-        let form = ResultForm::from(shared.settings.file_form);
+        let form = ResultForm {
+            final_state: shared.settings.python_compat,
+            ..ResultForm::from(shared.settings.file_form)
+        };
         let event = ResultEvent::new(&self.job.job_id, &result, self.trace.as_ref(), stamp.seed, form);
         let outbox = OutboxMessage {
             id: Arc::from(event.id.as_str()),

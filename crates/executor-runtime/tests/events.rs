@@ -10,10 +10,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_checkpoint_store::{JobStatus, JournalRow, MemoryStore, Store};
+use agent_checkpoint_store::{JobStatus, JournalRow, MemoryStore, Retention, Store};
 use agent_executor_core::{ModelError, ModelReply, ModelRequest, StopReason};
 use agent_executor_runtime::{
-    Backends, Executor, JobEnd, JobHandle, NoPublisher, RuntimeSettings, Submission, SystemClock,
+    Backends, Events, Executor, JobEnd, JobHandle, NoPublisher, RuntimeSettings, Since, Submission,
+    SystemClock,
 };
 use agent_langgraph_codec::{Content, Kind, Message, ToolCall};
 use agent_model_client::{Delta, ModelClient, OnDelta};
@@ -243,4 +244,109 @@ async fn a_worker_that_stops_leaves_no_hole_and_takes_its_open_text_back() {
     let marker = events.iter().find(|event| event["event_type"] == "attempt_superseded").unwrap();
     assert_eq!(marker["data"]["from_seq"], 2);
     assert_eq!(marker["data"]["message_id"], events[1]["data"]["message_id"]);
+}
+
+/// Reads until the `jobs`-th end.
+async fn read(events: &mut Events, jobs: usize) -> Vec<Bytes> {
+    let (mut seen, mut ends) = (Vec::new(), 0);
+    while ends < jobs {
+        let event = events.next().await.unwrap();
+        ends += usize::from(event.payload.starts_with(b"{\"event_type\":\"end\""));
+        seen.push(event.payload);
+    }
+    seen
+}
+
+#[tokio::test]
+async fn a_reader_elsewhere_and_later_gets_the_very_same_events_from_anywhere() {
+    let store = Arc::new(MemoryStore::default());
+    let first = world(Speaker::free(3), &store, "one");
+    run(&first, job("j1", "t", "write it")).await;
+    run(&first, job("j2", "t", "write another")).await;
+    let told = told(&first, "t", 2).await;
+    let elsewhere = world(Speaker::free(1), &store, "two").executor;
+    let ends: Vec<usize> =
+        (0..told.len()).filter(|at| told[*at].starts_with(b"{\"event_type\":\"end\"")).collect();
+    for from in 0..told.len() {
+        let mut events = elsewhere.events("t", Since::Number(from as u64)).await.unwrap();
+        let left = ends.iter().filter(|end| **end >= from).count();
+        assert_eq!(read(&mut events, left).await, told[from..], "since {from}");
+    }
+    let mut events = elsewhere.events("t", Since::NewestJob).await.unwrap();
+    assert_eq!(read(&mut events, 1).await, told[ends[0] + 1..]);
+}
+
+#[tokio::test]
+async fn a_reader_that_joins_in_the_middle_of_a_call_hears_its_text_at_once() {
+    let speaker = Speaker { pieces: 4, permits: Arc::new(Semaphore::new(2)), padding: 0 };
+    let permits = speaker.permits.clone();
+    let world = world(speaker, &Arc::default(), "one");
+    let handle = submit(&world, job("j1", "t", "hi")).await;
+    let mut early = world.sink.subscribe("t");
+    let text = [early.next().await.unwrap(), early.next().await.unwrap()].map(|event| event.payload);
+    let mut events = world.executor.events("t", Since::NewestJob).await.unwrap();
+    let heard = [events.next().await.unwrap(), events.next().await.unwrap()].map(|event| event.payload);
+    assert_eq!(heard, text, "the second is in no journal yet");
+    permits.add_permits(2);
+    assert_eq!(handle.ended().await, JobEnd::Ended(JobStatus::Completed));
+    let mut all = heard.to_vec();
+    all.extend(read(&mut events, 1).await);
+    assert_eq!(all, told(&world, "t", 1).await);
+}
+
+/// What is left for a client that does what the markers say.
+fn counted(events: &[Bytes]) -> Vec<Value> {
+    let mut counted: Vec<Value> = Vec::new();
+    for event in events.iter().map(value) {
+        if event["event_type"] == "attempt_superseded" {
+            let (from, of) = (event["data"]["from_seq"].as_u64(), &event["data"]["message_id"]);
+            counted.retain(|old| {
+                let covered = old["data"]["seq"].as_u64() >= from;
+                let text = old["event_type"] == "on_llm_stream" && old["data"]["message_id"] == *of;
+                !(covered && (of.is_null() || text))
+            });
+        }
+        counted.push(event);
+    }
+    counted
+}
+
+#[tokio::test]
+async fn a_reader_outlives_the_worker_and_ends_with_what_a_late_one_gets() {
+    let store = Arc::new(MemoryStore::default());
+    let speaker = Speaker { pieces: 3, permits: Arc::new(Semaphore::new(2)), padding: 0 };
+    let first = world(speaker, &store, "one");
+    let mut seen = first.executor.events("t", Since::Number(0)).await.unwrap();
+    drop(submit(&first, job("j1", "t", "hi")).await);
+    let mut list = vec![seen.next().await.unwrap().payload, seen.next().await.unwrap().payload];
+    first.executor.abandon();
+    store.expire("t");
+    let second = world(Speaker::free(3), &store, "two");
+    second.executor.start();
+    run(&second, job("j1", "t", "hi")).await;
+    // The client comes again, to another worker, with the last number that it saw.
+    let mut again = second.executor.events("t", Since::Number(2)).await.unwrap();
+    list.extend(read(&mut again, 1).await);
+    let late = read(&mut second.executor.events("t", Since::Number(0)).await.unwrap(), 1).await;
+    assert_ne!(list, late);
+    assert_eq!(counted(&list), counted(&late));
+}
+
+#[tokio::test]
+async fn where_the_journals_beginning_is_gone_the_state_comes_from_the_checkpoint() {
+    let store = Arc::new(MemoryStore::default());
+    let world = world(Speaker::free(3), &store, "one");
+    run(&world, job("j1", "t", "write it")).await;
+    let all = Retention { events: Some(Duration::ZERO), ..Retention::default() };
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    assert!(store.purge(&all, 1_000).await.unwrap() > 0);
+    assert!(rows(&store, "t").await.is_empty());
+    run(&world, job("j2", "t", "again")).await;
+    let told = told(&world, "t", 2).await;
+    let mut events = world.executor.events("t", Since::NewestJob).await.unwrap();
+    let seen = read(&mut events, 1).await;
+    assert_eq!(seen, told[told.len() - seen.len()..]);
+    let mut events = world.executor.events("t", Since::Number(0)).await.unwrap();
+    let gap = value(&events.next().await.unwrap().payload);
+    assert_eq!((&gap["event_type"], &gap["data"]["from_seq"]), (&json!("gap"), &json!(1)));
 }

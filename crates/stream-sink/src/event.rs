@@ -21,6 +21,9 @@ pub struct SinkEvent {
 /// is not the sink's affair.
 pub type GapPayload = fn(thread: &str, from: u64, to: u64) -> Bytes;
 
+/// Reads name and number of an event's text. Handed in, for the same reason. `None`: the text is no event.
+pub type ReadHead = fn(payload: &[u8]) -> Option<(&str, u64)>;
+
 /// The `event_type` of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventKind {
@@ -67,6 +70,11 @@ impl EventKind {
             Self::Gap => "gap",
             Self::AttemptSuperseded => "attempt_superseded",
         }
+    }
+
+    /// The kind of this name.
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 
     /// Whether a reader that sees it twice gets the same picture. A piece of text would be shown twice, so it is

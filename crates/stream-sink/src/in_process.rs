@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use crate::{EventKind, GapPayload, SinkEvent, StreamSink, metric::Counters};
+use crate::{EventKind, GapPayload, Heard, Listener, SinkEvent, StreamSink, metric::Counters};
 
 /// Bounds of [`InProcess`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +151,36 @@ impl StreamSink for InProcess {
 
     async fn healthy(&self) -> bool {
         true
+    }
+
+    fn listen(&self, thread: &str) -> Option<Box<dyn Listener>> {
+        let mut channels = self.shared.lock();
+        let channel = channels.channel(&Arc::from(thread), self.shared.limits.threads);
+        let live = channel.live.get_or_insert_with(|| broadcast::channel(self.shared.limits.behind.max(1)).0);
+        Some(Box::new(Ear(live.subscribe())))
+    }
+
+    async fn recent(&self, thread: &str) -> Vec<SinkEvent> {
+        let channels = self.shared.lock();
+        channels
+            .by_thread
+            .get(thread)
+            .map(|channel| channel.ring.iter().cloned().collect())
+            .unwrap_or_default()
+    }
+}
+
+/// The live end of a channel.
+pub(crate) struct Ear(pub(crate) broadcast::Receiver<SinkEvent>);
+
+#[async_trait]
+impl Listener for Ear {
+    async fn next(&mut self) -> Heard {
+        match self.0.recv().await {
+            Ok(event) => Heard::Event(event),
+            Err(RecvError::Lagged(_)) => Heard::Missed,
+            Err(RecvError::Closed) => Heard::Closed,
+        }
     }
 }
 

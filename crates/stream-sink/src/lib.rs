@@ -21,7 +21,7 @@ mod queue;
 mod redis;
 mod sink;
 
-pub use event::{EventKind, GapPayload, SinkEvent};
+pub use event::{EventKind, GapPayload, ReadHead, SinkEvent};
 pub use in_process::{InProcess, InProcessLimits, Subscription};
 pub use metric::METRIC_NAMES;
 pub use none::NoSink;
@@ -31,4 +31,4 @@ pub use queue::QueueLimits;
 pub use redis::{
     RedisConfig, RedisConfigError, RedisSink, RedisTail, Replay, TailError, Told, channel_of, list_of,
 };
-pub use sink::StreamSink;
+pub use sink::{Heard, Listener, StreamSink};

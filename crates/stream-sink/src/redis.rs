@@ -2,9 +2,10 @@
 //!
 //! One task per process takes what waits, over all threads, and sends it in one pipeline; what arrives meanwhile
 //! is the next batch. Nothing waits for a timer and nobody waits for the server. Commands are PUBLISH, RPUSH, LTRIM,
-//! EXPIRE and PING, beside what the client needs to connect.
+//! EXPIRE and PING, for readers SUBSCRIBE, UNSUBSCRIBE and LRANGE, beside what the client needs to connect.
 
 mod config;
+mod hub;
 mod link;
 mod tail;
 mod task;
@@ -17,14 +18,14 @@ use std::{
 use async_trait::async_trait;
 use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 
-use self::link::Link;
 pub use self::{
     config::{RedisConfig, RedisConfigError, Replay},
     link::{channel_of, list_of},
     tail::{RedisTail, TailError, Told},
 };
+use self::{hub::Hub, link::Link};
 use crate::{
-    SinkEvent, StreamSink,
+    Listener, SinkEvent, StreamSink,
     metric::Counters,
     queue::{Burst, Queue},
 };
@@ -39,6 +40,8 @@ const FORGET_FLUSH: Duration = Duration::from_secs(1);
 pub struct RedisSink {
     shared: Arc<Shared>,
     link: Link,
+    /// `None`: nobody can listen.
+    hub: Option<Hub>,
     tasks: [AbortHandle; 2],
 }
 
@@ -56,10 +59,11 @@ impl RedisSink {
             idle: Notify::new(),
             counters: Counters::new(),
         });
+        let hub = config.read.map(|read| Ok(Hub::new(config.subscriber()?, read))).transpose()?;
         let link = Link::new(client, &config);
         let connection = link.connect();
         let sender = tokio::spawn(task::run(Arc::clone(&shared), link.clone()));
-        Ok(Self { shared, link, tasks: [connection, sender.abort_handle()] })
+        Ok(Self { shared, link, hub, tasks: [connection, sender.abort_handle()] })
     }
 }
 
@@ -74,6 +78,9 @@ impl Drop for RedisSink {
 #[async_trait]
 impl StreamSink for RedisSink {
     fn publish(&self, event: SinkEvent) {
+        if let Some(hub) = &self.hub {
+            hub.tell(&event);
+        }
         let (dropped, wake) = {
             let mut state = self.shared.lock();
             (state.queue.push(event), !std::mem::replace(&mut state.awake, true))
@@ -111,6 +118,16 @@ impl StreamSink for RedisSink {
 
     async fn healthy(&self) -> bool {
         self.link.ping().await
+    }
+
+    fn listen(&self, thread: &str) -> Option<Box<dyn Listener>> {
+        self.hub.as_ref().map(|hub| hub.listen(thread))
+    }
+
+    async fn recent(&self, thread: &str) -> Vec<SinkEvent> {
+        let Some(hub) = &self.hub else { return Vec::new() };
+        let payloads = self.link.newest(thread).await;
+        payloads.into_iter().filter_map(|payload| hub.event(thread, payload)).collect()
     }
 }
 

@@ -4,7 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use agent_stream_sink::{
-    EventKind, QueueLimits, RedisConfig, RedisSink, Replay, SinkEvent, StreamSink, channel_of,
+    EventKind, Heard, Listener, QueueLimits, RedisConfig, RedisSink, Replay, SinkEvent, StreamSink,
+    channel_of,
     conformance::{Harness, Watch},
     list_of,
 };
@@ -185,4 +186,53 @@ async fn a_batch_of_unknown_outcome_is_sent_again_but_for_its_text() {
 
     assert!(sink.flush(BOUND).await);
     assert_eq!(list(&reader(&server).await, "t").await, ["1", "gap 2-2", "3"]);
+}
+
+/// The tests' payloads are bare numbers.
+fn read(payload: &[u8]) -> Option<(&str, u64)> {
+    Some(("on_llm_stream", std::str::from_utf8(payload).ok()?.parse().ok()?))
+}
+
+async fn heard(ear: &mut Box<dyn Listener>) -> Option<u64> {
+    match tokio::time::timeout(BOUND, ear.next()).await {
+        Ok(Heard::Event(event)) => Some(event.seq),
+        Ok(Heard::Missed | Heard::Closed) | Err(_) => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_hears_its_own_process_at_once_and_others_through_the_server() {
+    let Some(server) = server().await else { return };
+    let readable = || RedisConfig { read: Some(read), ..config(&server) };
+    let (own, other) = (RedisSink::start(readable()).unwrap(), RedisSink::start(readable()).unwrap());
+    let (mut here, mut there) = (own.listen("t").unwrap(), other.listen("t").unwrap());
+    own.publish(event("t", 1, EventKind::LlmStream));
+    assert_eq!(heard(&mut here).await, Some(1), "without the server");
+
+    // Until the other's subscription stands, it misses what is told.
+    let mut seq = 1;
+    let mut first = None;
+    until("the other process hears", async || {
+        seq += 1;
+        own.publish(event("t", seq, EventKind::LlmStream));
+        first = match tokio::time::timeout(Duration::from_millis(20), there.next()).await {
+            Ok(Heard::Event(event)) => Some(event.seq),
+            Ok(Heard::Missed | Heard::Closed) | Err(_) => None,
+        };
+        first.is_some()
+    })
+    .await;
+    own.publish(event("t", seq + 1, EventKind::LlmStream));
+    let mut newest = first.unwrap();
+    while newest <= seq {
+        newest = heard(&mut there).await.unwrap();
+    }
+    let mut numbers = Vec::new();
+    while numbers.last() != Some(&newest) {
+        numbers.push(heard(&mut here).await.unwrap());
+    }
+    assert_eq!(numbers, (2..=newest).collect::<Vec<_>>(), "each once");
+    assert!(own.flush(BOUND).await);
+    let recent: Vec<u64> = other.recent("t").await.iter().map(|event| event.seq).collect();
+    assert_eq!(recent, (1..=newest).collect::<Vec<_>>());
 }

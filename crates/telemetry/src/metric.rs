@@ -147,6 +147,9 @@ metrics! {
     HTTP_REQUEST_DURATION = Histogram "http_request_duration_seconds" [METHOD, ENDPOINT]
         as ["deepagents_runtime_http_request_duration_seconds"] in REQUEST_SECONDS;
         "Seconds to answer an HTTP request."
+    HTTP_REFUSED = Counter "http_refused_total"
+        [Label::closed("reason", &["auth", "origin", "too_large", "slow", "connections"])];
+        "Requests and connections that were not served: no right, another origin, too large, too slow, too many."
     HTTP_UNAUTHENTICATED = Gauge "http_unauthenticated";
         "1 while the HTTP interface asks nobody for a token."
     WEBSOCKET_CONNECTIONS = Counter "websocket_connections_total"

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_telemetry::metric;
+use agent_wire::http::{HealthBody, ReadyBody, Services};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::future::BoxFuture;
-use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
-use time::macros::format_description;
 
 use crate::router::HttpDoor;
 
@@ -27,17 +27,10 @@ pub struct Checks {
     pub services: Vec<(&'static str, bool, Check)>,
 }
 
-fn timestamp() -> String {
-    let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
-    // The fields asked for always exist; an empty text would say that they did not.
-    OffsetDateTime::now_utc().format(&form).unwrap_or_default()
-}
-
 /// Liveness: says only that the process answers. It depends on no backend.
-pub(crate) async fn health() -> Json<Value> {
-    metrics::counter!("agent_executor_health_checks_total", "type" => "liveness", "status" => "healthy")
-        .increment(1);
-    Json(json!({ "status": "healthy", "timestamp": timestamp() }))
+pub(crate) async fn health() -> Json<HealthBody> {
+    metric::HEALTH_CHECKS.with(&["liveness", "healthy"]).increment(1);
+    Json(HealthBody::healthy(OffsetDateTime::now_utc()))
 }
 
 /// Readiness: really asks each backend, and tells each answer.
@@ -51,18 +44,12 @@ pub(crate) async fn ready(State(door): State<HttpDoor>) -> Response {
     });
     let answers = futures_util::future::join_all(asked).await;
     let ready = answers.iter().all(|(_, required, up)| *up || !required) && !door.executor.is_draining();
-    let services: Map<String, Value> =
-        answers.into_iter().map(|(name, _, up)| (name.to_owned(), Value::Bool(up))).collect();
+    let up = |name: &str| answers.iter().any(|(asked, _, up)| *asked == name && *up);
+    let services = Services { dragonfly: up("dragonfly"), postgres: up("postgres"), nats: up("nats") };
     let word = if ready { "healthy" } else { "unhealthy" };
-    metrics::counter!("agent_executor_health_checks_total", "type" => "readiness", "status" => word)
-        .increment(1);
+    metric::HEALTH_CHECKS.with(&["readiness", word]).increment(1);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({
-        "status": if ready { "ready" } else { "not_ready" },
-        "services": services,
-        "timestamp": timestamp(),
-    });
-    (status, Json(body)).into_response()
+    (status, Json(ReadyBody::new(ready, services, OffsetDateTime::now_utc()))).into_response()
 }
 
 /// Prometheus text.

@@ -1,15 +1,16 @@
 //! `POST /invoke`: takes a job and answers at once.
 
 use agent_executor_runtime::Submission;
+use agent_wire::http::InvokeAnswer;
 use agent_wire::{JobRequest, Refusal};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 
-use crate::jobs::{draining, header_pairs, unavailable};
+use crate::answers::{self, draining, unavailable, unprocessable};
+use crate::jobs::header_pairs;
 use crate::router::HttpDoor;
 
 /// 200 with `thread_id` and `status` once the job is in the store; 422 with a list like FastAPI's for a bad body.
@@ -28,16 +29,11 @@ pub(crate) async fn post(State(door): State<HttpDoor>, headers: HeaderMap, body:
     let Some(slot) = executor.direct_slot().await else { return draining() };
     match executor.submit(request, slot).await {
         Ok(Submission::IdReused) => {
-            (StatusCode::CONFLICT, Json(json!({ "detail": reused.message, "code": reused.code })))
-                .into_response()
+            answers::error(StatusCode::CONFLICT, reused.message, Some(reused.code)).into_response()
         }
         Ok(Submission::Running(_) | Submission::Queued { .. } | Submission::Done(_)) => {
-            Json(json!({ "thread_id": thread_id.as_str(), "status": "started" })).into_response()
+            Json(InvokeAnswer::started(thread_id.as_str())).into_response()
         }
-        Err(error) => unavailable(&error.to_string()),
+        Err(error) => unavailable(&error),
     }
-}
-
-fn unprocessable(refusal: &Refusal) -> Response {
-    (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "detail": refusal.details() }))).into_response()
 }

@@ -1,18 +1,25 @@
 //! Every route, once: each at the root and under `/deepagents-runtime`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use agent_executor_runtime::Executor;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::error;
 
+use crate::auth::{self, Guard};
 use crate::health::Checks;
-use crate::{health, invoke, jobs, limits, state};
+use crate::limits::{self, BodyLimits};
+use crate::{answers, health, history, invoke, jobs, openapi, sse, state, ws};
 
 /// Prefix under which the Python service served.
-const PREFIX: &str = "/deepagents-runtime";
+pub(crate) const PREFIX: &str = "/deepagents-runtime";
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -23,29 +30,69 @@ pub struct HttpDoor {
     pub checks: Arc<Checks>,
     /// Renders `/metrics`.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Whether `/metrics` is served here, and not on a port of its own.
+    pub shows_metrics: bool,
+    /// Who may come in.
+    pub guard: Guard,
+    /// Longest time in which a request's body must arrive. `HTTP_READ_SECONDS`.
+    pub read: Duration,
+    /// Cancelled when open streams must end.
+    pub closing: CancellationToken,
 }
 
 /// All routes.
 pub fn router(door: HttpDoor) -> Router {
-    let max_bytes = door.executor.settings().limits.max_bytes;
-    let jobs = Router::new()
+    let body = BodyLimits { bytes: door.executor.settings().limits.max_bytes, time: door.read };
+    let guard = door.guard.clone();
+    let mut routes = Router::new()
         .route("/", post(jobs::post))
         .route("/invoke", post(invoke::post))
         .route("/state/{thread_id}", get(state::get_thread))
+        .route("/stream/{thread_id}", get(ws::get))
+        .route("/threads/{thread_id}/events", get(sse::get))
+        .route("/threads/{thread_id}/history", get(history::get))
         .route("/jobs/{job_id}", get(state::get_job))
         .route("/jobs/{job_id}/cancel", post(state::cancel))
-        .route("/cleanup/{thread_id}", axum::routing::delete(state::cleanup))
+        .route("/cleanup/{thread_id}", delete(state::cleanup))
+        .route("/openapi.json", get(openapi::get))
+        .route("/schemas/{name}", get(openapi::schema))
+        .route("/docs", get(openapi::page))
         .route("/health", get(health::health))
-        .route("/ready", get(health::ready))
-        .route("/metrics", get(health::metrics));
+        .route("/ready", get(health::ready));
+    if door.shows_metrics {
+        routes = routes.route("/metrics", get(health::metrics));
+    }
     Router::new()
-        .nest(PREFIX, jobs.clone())
+        .nest(PREFIX, routes.clone())
         // `nest` serves the prefix without a slash; Python's clients also send one.
         .route(&format!("{PREFIX}/"), post(jobs::post))
-        .merge(jobs)
-        .layer(axum::middleware::from_fn(limits::observe))
-        .layer(CatchPanicLayer::new())
-        // One byte more than allowed is read, so that the refusal can say so in our own words.
-        .layer(DefaultBodyLimit::max(max_bytes.saturating_add(1)))
+        .merge(routes)
+        .fallback(|| async { answers::error(StatusCode::NOT_FOUND, "Not Found", None) })
+        .method_not_allowed_fallback(|| async {
+            answers::error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed", None)
+        })
+        .layer(from_fn_with_state(body, limits::whole_body))
+        // Before anything of the request is read.
+        .layer(from_fn_with_state(guard, auth::check))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(limits::observe))
         .with_state(door)
+}
+
+/// `/metrics` alone, and liveness, for a port that the world does not see.
+pub fn metrics_router(door: HttpDoor) -> Router {
+    Router::new()
+        .route("/metrics", get(health::metrics))
+        .route("/health", get(health::health))
+        .fallback(|| async { answers::error(StatusCode::NOT_FOUND, "Not Found", None) })
+        .with_state(door)
+}
+
+/// A defect of ours: the log has what it says, the client has not.
+#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
+fn panicked(what: Box<dyn std::any::Any + Send>) -> Response {
+    let text = what.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| what.downcast_ref::<&str>().copied()).unwrap_or("?");
+    error!(event = "http_handler_panicked", error = text);
+    answers::error(StatusCode::INTERNAL_SERVER_ERROR, "internal error", Some("internal")).into_response()
 }

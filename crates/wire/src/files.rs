@@ -29,6 +29,29 @@ pub(crate) fn write(out: &mut Vec<u8>, files: &Files, form: FileForm) {
     object.close();
 }
 
+/// Path and text of each file, context files left out, as they stand in events.
+pub fn file_texts(files: &Files, form: FileForm) -> Vec<(String, Box<str>)> {
+    let shown = files.iter().filter(|(path, _)| !is_context_file(path));
+    let text = |file: &FileData| {
+        let mut out = Vec::new();
+        write_one(&mut out, file, form);
+        // Only `str`s and ASCII were written.
+        String::from_utf8(out).unwrap_or_default().into_boxed_str()
+    };
+    shown.map(|(path, file)| (path.clone(), text(file))).collect()
+}
+
+/// The files as a value of their own; `all`: with those of the context machinery.
+pub fn files_value(files: &Files, form: FileForm, all: bool) -> serde_json::Value {
+    let shown = files.iter().filter(|(path, _)| all || !is_context_file(path));
+    let value = |file: &FileData| {
+        let mut out = Vec::new();
+        write_one(&mut out, file, form);
+        serde_json::from_slice(&out).unwrap_or_default()
+    };
+    shown.map(|(path, file)| (path.clone(), value(file))).collect::<serde_json::Map<_, _>>().into()
+}
+
 fn write_one(out: &mut Vec<u8>, file: &FileData, form: FileForm) {
     let mut object = Object::open(out);
     content(object.key("content"), file, form);

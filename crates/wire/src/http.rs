@@ -1,5 +1,6 @@
 //! Bodies of HTTP answers (wire contract 4).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -14,7 +15,7 @@ pub fn timestamp(now: OffsetDateTime) -> String {
 }
 
 /// `GET /health`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HealthBody {
     /// `healthy`.
     pub status: String,
@@ -30,7 +31,7 @@ impl HealthBody {
 }
 
 /// The servers that a worker needs, and whether each answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Services {
     /// The cache.
     pub dragonfly: bool,
@@ -41,7 +42,7 @@ pub struct Services {
 }
 
 /// `GET /ready`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReadyBody {
     /// `ready` or `not_ready`.
     pub status: String,
@@ -60,7 +61,7 @@ impl ReadyBody {
 }
 
 /// `POST /invoke`. The IDE client reads `thread_id`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InvokeAnswer {
     /// The conversation.
     pub thread_id: String,
@@ -76,7 +77,7 @@ impl InvokeAnswer {
 }
 
 /// `GET /state/{thread_id}`. The IDE client reads `status`, `generated_files` and `error`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExecutionState {
     /// The conversation.
     pub thread_id: String,
@@ -114,7 +115,7 @@ impl ExecutionState {
 }
 
 /// `GET /jobs/{job_id}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JobView {
     /// The job.
     pub job_id: String,
@@ -128,12 +129,55 @@ pub struct JobView {
     pub age_seconds: f64,
     /// Jobs of the same thread that come first; null unless queued.
     pub queue_position: Option<u64>,
-    /// `data.result` or `data.error` of the result event; null until the job has ended.
+    /// Whether somebody asked for its end.
+    pub cancel_requested: bool,
+    /// `data.result` of the result event; null unless the job completed.
     pub result: Option<Value>,
+    /// `data.error` of the result event; null unless the job failed or was cancelled.
+    pub error: Option<Value>,
+}
+
+/// 202 of `POST /` with `Prefer: respond-async`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Accepted {
+    /// The job.
+    pub job_id: String,
+    /// `accepted`.
+    pub status: String,
+}
+
+/// One checkpoint of a thread.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckpointView {
+    /// Its id; ids of a thread ascend.
+    pub checkpoint_id: String,
+    /// The one before it; null for the first.
+    pub parent_checkpoint_id: Option<String>,
+    /// ISO 8601, as LangGraph writes it.
+    pub created_at: Option<String>,
+    /// LangGraph's super-step, from -1.
+    pub step: Option<i64>,
+    /// `input`, `loop`, `update` or `fork`.
+    pub source: Option<String>,
+    /// The job that wrote it; null where a Python worker did.
+    pub job_id: Option<String>,
+}
+
+/// `GET /threads/{thread_id}/history`: newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryPage {
+    /// The conversation.
+    pub thread_id: String,
+    /// The namespace; empty for the orchestrator.
+    pub ns: String,
+    /// The page.
+    pub checkpoints: Vec<CheckpointView>,
+    /// `?before=` of the next page; null on the last one.
+    pub next_before: Option<String>,
 }
 
 /// Every error that is not a list of problems: `{"detail": …}` as FastAPI writes it, and our code.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
     /// For people.
     pub detail: String,
@@ -158,7 +202,7 @@ impl ErrorBody {
 }
 
 /// 422 of `POST /invoke`, in FastAPI's form.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ValidationBody {
     /// `[{type, loc, msg}]`.
     pub detail: Vec<Value>,

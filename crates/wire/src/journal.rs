@@ -56,6 +56,11 @@ pub fn head(event: &[u8]) -> Option<Head<'_>> {
     Some(Head { event_type: std::str::from_utf8(event_type).ok()?, seq })
 }
 
+/// Name and number of an event's text, for sinks that do not know its shape.
+pub fn name_and_seq(event: &[u8]) -> Option<(&str, u64)> {
+    head(event).map(|head| (head.event_type, head.seq))
+}
+
 /// The `data` object of an event's text.
 pub fn data(event: &Bytes) -> Option<Bytes> {
     let rest = event.strip_prefix(TYPE)?;

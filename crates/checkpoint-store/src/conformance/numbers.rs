@@ -1,5 +1,7 @@
 //! Event numbers and the journal that holds them (reliability 3.2, point 8).
 
+use std::sync::Arc;
+
 use super::Expire;
 use super::fixtures::{end, journal, offer, running, started};
 use crate::port::Store;
@@ -79,4 +81,9 @@ pub async fn the_journal_is_read_after_a_number<S: Store + Expire>(store: S) {
     assert_eq!(store.events("thread", 3, 1).await.unwrap(), rows[1..2]);
     assert!(store.events("thread", 9, 100).await.unwrap().is_empty());
     assert!(store.events("unknown", 0, 100).await.unwrap().is_empty());
+
+    let both: [Arc<str>; 2] = [Arc::from("unknown"), Arc::from("thread")];
+    assert_eq!(store.journal_ends(&both).await.unwrap(), [0, 9]);
+    assert_eq!(store.job_begins("thread", "job").await.unwrap(), Some(1));
+    assert_eq!(store.job_begins("thread", "other").await.unwrap(), None);
 }

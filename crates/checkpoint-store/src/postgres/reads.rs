@@ -204,6 +204,28 @@ impl PostgresStore {
         Ok(rows.iter().map(row).collect::<Result<_, _>>()?)
     }
 
+    pub(super) async fn ends_of(&self, threads: &[Arc<str>]) -> Result<Vec<u64>, StoreError> {
+        let threads: Vec<&str> = threads.iter().map(|id| &**id).collect();
+        let query = "select (select e.last_seq from agent_events e where e.thread_id = t.id
+                order by e.first_seq desc limit 1)
+            from unnest($1::text[]) with ordinality as t(id, n) order by t.n";
+        let rows = self.ask(query, &[&threads]).await?;
+        let end = |row: &Row| row.try_get::<_, Option<i64>>(0).map(|end| end.unwrap_or(0));
+        let ends: Vec<i64> = rows.iter().map(end).collect::<Result<_, _>>()?;
+        Ok(ends.into_iter().map(|end| u64::try_from(end).unwrap_or(0)).collect())
+    }
+
+    pub(super) async fn beginning_of(
+        &self,
+        thread_id: &str,
+        job_id: &str,
+    ) -> Result<Option<u64>, StoreError> {
+        let query = "select min(first_seq) from agent_events where thread_id = $1 and job_id = $2";
+        let rows = self.ask(query, &[&thread_id, &job_id]).await?;
+        let first: Option<i64> = rows.first().map(|row| row.try_get(0)).transpose()?.flatten();
+        Ok(first.and_then(|first| u64::try_from(first).ok()))
+    }
+
     /// One statement, so that all rows are of one moment.
     pub(super) async fn snapshot(&self, thread_id: &str) -> Result<Snapshot, StoreError> {
         let rows = self.ask(SNAPSHOT, &[&thread_id]).await?;

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use fred::{
+    clients::SubscriberClient,
     prelude::{Builder, Client, ReconnectPolicy, ServerConfig, TlsConnector},
     types::config::{Config, UnresponsiveConfig},
 };
@@ -11,10 +12,12 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-use crate::{GapPayload, queue::QueueLimits};
+use crate::{GapPayload, ReadHead, queue::QueueLimits};
 
 /// Longest wait for an answer; then the connection counts as dead.
 const ANSWER: Duration = Duration::from_secs(5);
+/// Messages of other processes that wait to be passed on to listeners here; who misses one reads the journal.
+const HEARD: usize = 4_096;
 
 /// How to reach the server, and what to leave there. `Debug` shows no secret.
 #[derive(Clone)]
@@ -40,6 +43,8 @@ pub struct RedisConfig {
     pub replay: Option<Replay>,
     /// Encodes the marker for dropped events.
     pub gap: GapPayload,
+    /// Reads events that other processes have published. `None`: nobody can listen here.
+    pub read: Option<ReadHead>,
 }
 
 /// The list `langgraph:events:{thread_id}`, for readers that come late.
@@ -97,10 +102,23 @@ impl RedisConfig {
             queue: QueueLimits::default(),
             replay: Some(Replay::default()),
             gap,
+            read: None,
         }
     }
 
     pub(super) fn client(&self) -> Result<Client, RedisConfigError> {
+        self.builder()?.build().map_err(|error| RedisConfigError::Url { detail: error.details().to_owned() })
+    }
+
+    pub(super) fn subscriber(&self) -> Result<SubscriberClient, RedisConfigError> {
+        let mut builder = self.builder()?;
+        builder.with_performance_config(|performance| performance.broadcast_channel_capacity = HEARD);
+        builder
+            .build_subscriber_client()
+            .map_err(|error| RedisConfigError::Url { detail: error.details().to_owned() })
+    }
+
+    fn builder(&self) -> Result<Builder, RedisConfigError> {
         let mut builder = Builder::from_config(self.server()?);
         builder
             .with_connection_config(|connection| {
@@ -117,7 +135,7 @@ impl RedisConfig {
             // Default: wait for ever.
             .with_performance_config(|performance| performance.default_command_timeout = ANSWER)
             .set_policy(ReconnectPolicy::new_exponential(0, 100, 5_000, 2));
-        builder.build().map_err(|error| RedisConfigError::Url { detail: error.details().to_owned() })
+        Ok(builder)
     }
 
     fn server(&self) -> Result<Config, RedisConfigError> {

@@ -21,6 +21,8 @@ use crate::{
 
 /// Longest wait for the answer to a health check.
 const PING: Duration = Duration::from_secs(1);
+/// Events that a reader takes from the list: more than a run leaves without a commit.
+const NEWEST: i64 = 600;
 
 /// The channel of a thread.
 pub fn channel_of(thread: &str) -> String {
@@ -90,6 +92,15 @@ impl Link {
     /// Deletes the list of a thread.
     pub(super) async fn forget(&self, thread: &str) -> Result<(), Error> {
         self.sender.del::<Value, _>(list_of(thread)).await.map(drop)
+    }
+
+    /// The newest payloads of a thread's list, oldest first; none where the server does not answer within a second.
+    pub(super) async fn newest(&self, thread: &str) -> Vec<Bytes> {
+        let asked = self.sender.lrange::<Vec<Bytes>, _>(list_of(thread), -NEWEST, -1);
+        match tokio::time::timeout(PING, asked).await {
+            Ok(Ok(payloads)) => payloads,
+            Ok(Err(_)) | Err(_) => Vec::new(),
+        }
     }
 
     /// Sends a batch in one pipeline. An error means that nothing is known about any of it.

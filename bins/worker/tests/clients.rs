@@ -1,0 +1,127 @@
+//! The example clients against a worker, and every operation of the OpenAPI document by schemathesis.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers of tests stand outside of the test functions"
+)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use common::{Plan, job};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/clients")
+}
+
+/// Whether a program runs; says so where it does not.
+fn runs(program: &str, arguments: &[&str]) -> bool {
+    let ran = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let runs = ran.is_ok_and(|status| status.success());
+    if !runs {
+        eprintln!("skipped: `{program} {}` does not run here", arguments.join(" "));
+    }
+    runs
+}
+
+/// Runs an example with a definition that writes files; what it prints.
+async fn example(program: &'static str, arguments: Vec<String>) -> Option<String> {
+    let stack = Plan::default().env("API_TOKENS", "example=s3cret-of-examples").start().await?;
+    let definition = std::env::temp_dir().join(format!("client-{}.json", stack.port));
+    std::fs::write(&definition, job("x", "tools delay_ms=5")["agent_definition"].to_string()).unwrap();
+    let base = format!("http://127.0.0.1:{}", stack.port);
+    let output = tokio::task::spawn_blocking(move || {
+        Command::new(program)
+            .args(arguments)
+            .arg(&definition)
+            .arg("Please do the work.")
+            .env("AGENTS_URL", base)
+            .env("AGENTS_TOKEN", "s3cret-of-examples")
+            .output()
+            .unwrap()
+    });
+    let output = output.await.unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("tok7 "), "it follows the text: {told}");
+    assert!(told.contains("write_file"), "and the tools: {told}");
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+fn file(name: &str) -> String {
+    folder().join(name).to_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_python_client_publishes_follows_and_reads() {
+    if !runs("python3", &["--version"]) {
+        return;
+    }
+    let Some(printed) = example("python3", vec![file("client.py")]).await else { return };
+    assert!(printed.contains("tok0 tok1 "), "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typescript_client_publishes_follows_and_reads() {
+    if !runs("node", &["--experimental-strip-types", "--no-warnings", "-e", "1"]) {
+        return;
+    }
+    let flags = ["--experimental-strip-types", "--no-warnings"].map(str::to_owned);
+    let arguments = [flags.to_vec(), vec![file("client.ts")]].concat();
+    let Some(printed) = example("node", arguments).await else { return };
+    assert!(printed.contains("tok0 tok1 "), "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shell_client_publishes_follows_and_reads() {
+    if !runs("curl", &["--version"]) {
+        return;
+    }
+    let Some(printed) = example("sh", vec![file("client.sh")]).await else { return };
+    assert!(printed.contains("\"status\":\"completed\""), "{printed}");
+}
+
+/// Schemathesis in an environment of its own; `None`, with the reason, where it cannot be had.
+fn schemathesis() -> Option<PathBuf> {
+    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("schemathesis-venv");
+    let (python, program, done) =
+        (venv.join("bin/python"), venv.join("bin/schemathesis"), venv.join("installed"));
+    if done.exists() {
+        return Some(program);
+    }
+    let install = ["-m", "pip", "install", "--quiet", "schemathesis==4.4.4"];
+    if !runs("python3", &["-m", "venv", venv.to_str()?]) || !runs(python.to_str()?, &install) {
+        return None;
+    }
+    std::fs::write(done, "").ok()?;
+    Some(program)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_answers_as_the_openapi_document_says() {
+    let Some(program) = schemathesis() else { return };
+    let definition = std::env::temp_dir().join(format!("openapi-{}.json", std::process::id()));
+    std::fs::write(&definition, job("x", "hello tokens=1")["agent_definition"].to_string()).unwrap();
+    let plan = Plan::default().env("DEFAULT_AGENT_DEFINITION_FILE", definition.to_str().unwrap());
+    let Some(stack) = plan.env("API_TOKENS", "test=s3cret-of-tests").start().await else { return };
+    let url = format!("http://127.0.0.1:{}/openapi.json", stack.port);
+    let output = tokio::task::spawn_blocking(move || {
+        Command::new(program)
+            .args(["run", &url, "--header", "Authorization: Bearer s3cret-of-tests"])
+            .args(["--checks", "not_a_server_error,status_code_conformance,content_type_conformance"])
+            .args(["--checks", "response_schema_conformance"])
+            // A WebSocket, and a page of numbers for a person.
+            .args(["--exclude-path", "/stream/{thread_id}", "--exclude-path", "/metrics"])
+            .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "15", "--seed", "7"])
+            .args(["--request-timeout", "20", "--generation-deterministic", "--no-color"])
+            .output()
+            .unwrap()
+    });
+    let output = output.await.unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(told.contains("passed"), "{told}");
+}
