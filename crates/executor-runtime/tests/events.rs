@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::wildcard_enum_match_arm,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "helpers of tests stand outside of the test functions"
 )]
 

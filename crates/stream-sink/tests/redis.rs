@@ -4,8 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use agent_stream_sink::{
-    EventKind, Heard, Listener, QueueLimits, RedisConfig, RedisSink, Replay, SinkEvent, StreamSink,
-    channel_of,
+    EventKind, Heard, QueueLimits, RedisConfig, RedisSink, Replay, SinkEvent, StreamSink, channel_of,
     conformance::{Harness, Watch},
     list_of,
 };
@@ -193,7 +192,7 @@ fn read(payload: &[u8]) -> Option<(&str, u64)> {
     Some(("on_llm_stream", std::str::from_utf8(payload).ok()?.parse().ok()?))
 }
 
-async fn heard(ear: &mut Box<dyn Listener>) -> Option<u64> {
+async fn heard(ear: &mut Box<dyn agent_stream_sink::Listener>) -> Option<u64> {
     match tokio::time::timeout(BOUND, ear.next()).await {
         Ok(Heard::Event(event)) => Some(event.seq),
         Ok(Heard::Missed | Heard::Closed) | Err(_) => None,
