@@ -161,6 +161,9 @@ pub struct Completed {
     pub output: Value,
     /// `completed`.
     pub status: String,
+    /// The structured answer, where the definition asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured_response: Option<Value>,
     /// The files at the end; absent where they were too large for a message (`files_omitted` says where they are).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Files>,
@@ -329,6 +332,9 @@ event! {
         status: String,
         /// From start to result.
         duration_ms: u64,
+        /// `output` is a sub-agent's text from before its end, since its last message was empty.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        interim: Option<bool>,
     }
 }
 event! {
@@ -467,7 +473,10 @@ mod tests {
             same::<Event>(&stream::llm_stream(&common, "a", Some("b"), "model", "m", Some("summarization")));
             same::<Event>(&stream::llm_stream(&common, "a", None, "model", "m", None));
             same::<Event>(&stream::tool_start(&common, "c", "ls", &Map::new()));
-            same::<Event>(&stream::tool_end(&common, "c", "ls", "x", codec::ToolStatus::Success, 3));
+            for interim in [false, true] {
+                let status = codec::ToolStatus::Success;
+                same::<Event>(&stream::tool_end(&common, "c", "ls", "x", status, 3, interim));
+            }
             same::<Event>(&stream::error(&common, "ExecutionError", "model.refused", "no"));
             same::<Event>(&stream::end(&common, true));
             same::<Event>(&stream::attempt_superseded(&common, 5, Some("m")));
@@ -480,6 +489,7 @@ mod tests {
     fn every_result_that_is_written_is_one_of_the_schema() {
         let completed = JobResult::Completed {
             output: json!("done"),
+            structured_response: Some(json!({ "answer": 42 })),
             files: Arc::default(),
             usage: agent_executor_core::Usage::default(),
             model_calls: 2,
