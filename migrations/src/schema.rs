@@ -5,7 +5,7 @@ use tokio_postgres::Client;
 use crate::{HISTORY, MigrateError};
 
 /// The version that programs of this release need. They run on newer ones: a release expands, the next contracts.
-pub const NEEDED_VERSION: i64 = 1;
+pub const NEEDED_VERSION: i64 = 2;
 
 /// The version of the schema that the connection's `search_path` leads to; 0 where there is none.
 ///

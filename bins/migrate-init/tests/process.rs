@@ -1,7 +1,5 @@
 //! `migrate-init` as a process: what an init container sees.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests stand outside of the test functions")]
-
 use std::process::{Command, Output, Stdio};
 
 use agent_testkit::Servers;

@@ -57,6 +57,7 @@ macro_rules! store_conformance {
     ($fresh:expr) => {
         $crate::store_conformance!(@each $fresh;
             a_new_thread_starts_at_once,
+            the_newest_jobs_come_first,
             begin_twice_is_harmless,
             an_id_with_other_content_is_refused,
             a_finished_job_is_terminal_and_never_changes,

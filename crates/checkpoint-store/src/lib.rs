@@ -23,6 +23,6 @@ pub use postgres::{PostgresConfig, PostgresStore};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 pub use types::{
-    Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JobStatus, JournalRow,
-    Lease, NewJob, OutboxMessage, Pressure, Retention, Snapshot, StepRecord, StepState, Terminal,
+    Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JobStatus, JobSummary,
+    JournalRow, Lease, NewJob, OutboxMessage, Pressure, Retention, Snapshot, StepRecord, StepState, Terminal,
 };

@@ -14,8 +14,8 @@ use self::ops::State;
 use crate::check;
 use crate::port::{Store, StoreError};
 use crate::types::{
-    Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JournalRow, Lease,
-    OutboxMessage, Retention, Snapshot, Terminal,
+    Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JobSummary, JournalRow,
+    Lease, OutboxMessage, Retention, Snapshot, Terminal,
 };
 
 /// A store that forgets everything with the process. Cloning shares it, as workers share a database.
@@ -103,6 +103,10 @@ impl Store for MemoryStore {
 
     async fn jobs_of(&self, thread_id: &str) -> Result<Vec<JobRecord>, StoreError> {
         Ok(self.state().jobs_of(thread_id))
+    }
+
+    async fn recent_jobs(&self, limit: usize) -> Result<Vec<JobSummary>, StoreError> {
+        Ok(self.state().recent(limit))
     }
 
     async fn request_cancel(&self, job_id: &str) -> Result<Option<JobRecord>, StoreError> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::types::{
-    Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JournalRow, Lease,
-    OutboxMessage, Pressure, Retention, Snapshot, Terminal,
+    Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JobSummary, JournalRow,
+    Lease, OutboxMessage, Pressure, Retention, Snapshot, Terminal,
 };
 
 /// The row of a role among the leases; no thread id begins with `~`.
@@ -128,6 +128,12 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`].
     async fn jobs_of(&self, thread_id: &str) -> Result<Vec<JobRecord>, StoreError>;
+
+    /// The newest jobs of all threads, newest first, at most `limit`: what a list for people shows.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn recent_jobs(&self, limit: usize) -> Result<Vec<JobSummary>, StoreError>;
 
     /// Asks for a job's end. Returns the job as it then stands; a terminal one is left alone.
     ///

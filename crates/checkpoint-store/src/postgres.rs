@@ -30,8 +30,8 @@ use self::worker::Worker;
 use crate::check;
 use crate::port::{Store, StoreError, role_key};
 use crate::types::{
-    Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JournalRow, Lease,
-    OutboxMessage, Pressure, Retention, Snapshot, Terminal,
+    Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JobSummary, JournalRow,
+    Lease, OutboxMessage, Pressure, Retention, Snapshot, Terminal,
 };
 
 pub use self::config::PostgresConfig;
@@ -39,7 +39,7 @@ pub use self::link::Connector;
 pub use self::tls::{SslMode, Tls, TlsError};
 
 /// The oldest schema that this store works on; newer ones are fine. The migrations' own number may be higher.
-pub const NEEDED_SCHEMA: i64 = 1;
+pub const NEEDED_SCHEMA: i64 = 2;
 
 /// A store in PostgreSQL. Dropping it lets what waits be written and ends its tasks; it reconnects by itself.
 pub struct PostgresStore {
@@ -186,6 +186,10 @@ impl Store for PostgresStore {
 
     async fn jobs_of(&self, thread_id: &str) -> Result<Vec<JobRecord>, StoreError> {
         self.jobs_of_thread(thread_id).await
+    }
+
+    async fn recent_jobs(&self, limit: usize) -> Result<Vec<JobSummary>, StoreError> {
+        self.newest_jobs(limit).await
     }
 
     async fn request_cancel(&self, job_id: &str) -> Result<Option<JobRecord>, StoreError> {

@@ -19,8 +19,8 @@ use tokio::sync::oneshot;
 use crate::check;
 use crate::port::{Store, StoreError, role_key};
 use crate::types::{
-    Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JournalRow, Lease,
-    OutboxMessage, Retention, Snapshot, Terminal,
+    Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JobSummary, JournalRow,
+    Lease, OutboxMessage, Retention, Snapshot, Terminal,
 };
 
 /// How long a writer waits for another process's transaction.
@@ -179,6 +179,10 @@ impl Store for SqliteStore {
     async fn jobs_of(&self, thread_id: &str) -> Result<Vec<JobRecord>, StoreError> {
         let thread_id = thread_id.to_owned();
         self.transact(move |tx, _| jobs::jobs_of(tx, &thread_id)).await
+    }
+
+    async fn recent_jobs(&self, limit: usize) -> Result<Vec<JobSummary>, StoreError> {
+        self.transact(move |tx, _| jobs::recent(tx, limit)).await
     }
 
     async fn request_cancel(&self, job_id: &str) -> Result<Option<JobRecord>, StoreError> {

@@ -79,6 +79,21 @@ pub struct JobRecord {
     pub result: Option<Bytes>,
 }
 
+/// A job in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobSummary {
+    /// Unique over all jobs.
+    pub job_id: Arc<str>,
+    /// The conversation it belongs to.
+    pub thread_id: Arc<str>,
+    /// Where it stands.
+    pub status: JobStatus,
+    /// Milliseconds since the epoch, by the store's clock.
+    pub created_at_ms: i64,
+    /// Milliseconds since the epoch; `None` while it is open.
+    pub ended_at_ms: Option<i64>,
+}
+
 /// The right to write one thread, until it expires or somebody with a higher epoch takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {

@@ -9,8 +9,9 @@
 
 use agent_checkpoint_store::conformance::Expire;
 use agent_checkpoint_store::{
-    Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JournalRow, Lease,
-    OutboxMessage, PostgresConfig, PostgresStore, Pressure, Retention, Snapshot, Store, StoreError, Terminal,
+    Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JobSummary, JournalRow,
+    Lease, OutboxMessage, PostgresConfig, PostgresStore, Pressure, Retention, Snapshot, Store, StoreError,
+    Terminal,
 };
 use agent_testkit::Postgres;
 use async_trait::async_trait;
@@ -88,6 +89,9 @@ impl Store for Tested {
     }
     async fn jobs_of(&self, thread_id: &str) -> Result<Vec<JobRecord>, StoreError> {
         self.store.jobs_of(thread_id).await
+    }
+    async fn recent_jobs(&self, limit: usize) -> Result<Vec<JobSummary>, StoreError> {
+        self.store.recent_jobs(limit).await
     }
     async fn request_cancel(&self, job_id: &str) -> Result<Option<JobRecord>, StoreError> {
         self.store.request_cancel(job_id).await

@@ -29,6 +29,22 @@ pub(crate) struct Asked {
     pub(crate) purpose: Purpose,
     pub(crate) request: Arc<ModelRequest>,
     pub(crate) attempt: u32,
+    /// When this attempt began.
+    pub(crate) since: Instant,
+}
+
+impl Asked {
+    /// The first attempt.
+    pub(crate) fn new(
+        agent: AgentId,
+        label: Option<AgentLabel>,
+        step: i64,
+        message_id: Arc<str>,
+        purpose: Purpose,
+        request: Arc<ModelRequest>,
+    ) -> Self {
+        Self { agent, label, step, message_id, purpose, request, attempt: 1, since: Instant::now() }
+    }
 }
 
 /// A tool call that was handed out.
@@ -142,7 +158,8 @@ impl Driver {
         }
     }
 
-    pub(crate) fn ask(&mut self, asked: Asked) {
+    pub(crate) fn ask(&mut self, mut asked: Asked) {
+        asked.since = Instant::now();
         let models = self.shared.backends.models.clone();
         let deltas = self.outlet.deltas.clone();
         let place = Arc::new(Place {

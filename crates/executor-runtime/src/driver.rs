@@ -10,6 +10,7 @@ use agent_checkpoint_store::{Commit, Lease, StoreError};
 use agent_executor_core::{
     Effect, Event, Finish, ModelError, ModelErrorKind, ModelReply, Run, ScriptTool, StepCommit,
 };
+use agent_telemetry::traces::JobTrace;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -20,6 +21,7 @@ use crate::calls::{Asked, Calls, Ended, Handed, Start};
 use crate::executor::Shared;
 use crate::leases::{Pulse, Signals};
 use crate::outlet::Outlet;
+use crate::traced;
 
 /// What the driver waits for.
 pub(crate) enum Happened {
@@ -53,6 +55,7 @@ pub(crate) struct DriverParts {
     pub(crate) run: Run,
     /// At-most-once calls of the job that were begun before.
     pub(crate) begun: HashSet<String>,
+    pub(crate) trace: Arc<JobTrace>,
 }
 
 pub(crate) struct Driver {
@@ -64,6 +67,7 @@ pub(crate) struct Driver {
     deadline: Option<Instant>,
     pub(crate) outlet: Outlet,
     run: Run,
+    trace: Arc<JobTrace>,
     pub(crate) calls: Calls,
     inflight: FuturesUnordered<BoxFuture<'static, Happened>>,
     commits: VecDeque<StepCommit>,
@@ -75,7 +79,8 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(parts: DriverParts) -> Self {
-        let DriverParts { shared, lease, job_id, signals, scripts, deadline, outlet, run, begun } = parts;
+        let DriverParts { shared, lease, job_id, signals, scripts, deadline, outlet, run, begun, trace } =
+            parts;
         Self {
             shared,
             lease,
@@ -85,6 +90,7 @@ impl Driver {
             deadline,
             outlet,
             run,
+            trace,
             calls: Calls { begun, ..Calls::default() },
             inflight: FuturesUnordered::new(),
             commits: VecDeque::new(),
@@ -129,7 +135,7 @@ impl Driver {
                 Effect::AskModel { .. } | Effect::RunTool { .. } if ending => {}
                 Effect::AskModel { agent, label, step, message_id, purpose, request } => {
                     let (message_id, request) = (Arc::from(message_id), Arc::new(*request));
-                    let asked = Asked { agent, label, step, message_id, purpose, request, attempt: 1 };
+                    let asked = Asked::new(agent, label, step, message_id, purpose, request);
                     effects.extend(self.start(Start::Model(asked)));
                 }
                 Effect::RunTool { call_ref, task_id, call, class, step, view } => {
@@ -245,6 +251,8 @@ impl Driver {
 
     /// A model call has ended: its answer goes to the machine, or the call is made once more.
     fn model_ended(&mut self, mut asked: Asked, reply: Result<ModelReply, ModelError>) -> Vec<Effect> {
+        let agent = asked.label.as_ref().map(|label| &*label.agent);
+        traced::chat(&self.trace, &asked.request, agent, asked.attempt, asked.since.elapsed(), &reply);
         match reply {
             Ok(reply) => {
                 self.flush_armed = false;
@@ -271,6 +279,7 @@ impl Driver {
         self.committing = None;
         self.outlet.commit_made();
         commits.iter().for_each(log_notes);
+        traced::tools(&self.trace, commits.iter().flat_map(|commit| &commit.events));
         let Some(last) = commits.last() else { return Vec::new() };
         info!(event = "step_committed", commit = last.number);
         let number = last.number;

@@ -18,6 +18,7 @@ mod relay;
 mod settings;
 mod sweep;
 mod takeover;
+mod traced;
 mod waiters;
 mod watches;
 mod work;

@@ -12,6 +12,7 @@ use agent_checkpoint_store::{
 use agent_executor_core::{
     Effect, Finish, Input, Outcome, Run, RunInput, RunLimits, RunSetup, StepCommit, has_begun,
 };
+use agent_telemetry::traces::JobTrace;
 use agent_wire::{JobRequest, JobResult, ResultEvent, ResultForm};
 use futures_util::FutureExt;
 use tokio::time::Instant;
@@ -23,7 +24,7 @@ use crate::executor::{Executor, JobEnd, JobHandle, Shared, Slot, Submission};
 use crate::failure::Failed;
 use crate::leases::{Pulse, Signals};
 use crate::outlet::{Known, Outlet, OutletParts};
-use crate::takeover;
+use crate::{takeover, traced};
 
 /// A job made ready to run.
 struct Prepared {
@@ -165,6 +166,7 @@ impl Executor {
             lease: lease.clone(),
             job: job.clone(),
             trace: None,
+            span: Arc::default(),
             pulse: signals.pulse.clone(),
         };
         let request = match JobRequest::from_stored(&job.request) {
@@ -175,6 +177,7 @@ impl Executor {
             }
         };
         ending.trace = Some(request.trace.clone());
+        ending.span = traced::begin(&request.trace, lease, &job, started.elapsed());
         tracing::Span::current().record("trace_id", request.trace.trace_id.as_str());
         info!(
             event = "job_started",
@@ -194,6 +197,7 @@ impl Executor {
             }
             Err(Halt::Unmarked(error)) => return ending.let_run_out(&error),
         };
+        ending.span.agent(&begun.ready.compiled.definition().orchestrator.name);
         let mut driver = Driver::new(DriverParts {
             shared: self.shared.clone(),
             lease: current.lease,
@@ -204,6 +208,7 @@ impl Executor {
             outlet,
             run: begun.run,
             begun: begun.calls,
+            trace: ending.span.clone(),
         });
         let driven = Box::pin(driver.drive(begun.effects, begun.durable)).await;
         let (outlet, open) = driver.into_parts();
@@ -359,6 +364,7 @@ struct Ending {
     lease: Lease,
     job: Arc<JobRecord>,
     trace: Option<agent_wire::TraceContext>,
+    span: Arc<JobTrace>,
     pulse: Pulse,
 }
 
@@ -408,7 +414,10 @@ impl Ending {
             final_state: shared.settings.python_compat,
             ..ResultForm::from(shared.settings.file_form)
         };
-        let event = ResultEvent::new(&self.job.job_id, &result, self.trace.as_ref(), stamp.seed, form);
+        // The result names the span of the work that it tells of; without traces, a span of its own.
+        let span = self.span.span_id().map(u128::from);
+        let seed = span.map_or(stamp.seed, |span| stamp.seed & !u128::from(u64::MAX) | span);
+        let event = ResultEvent::new(&self.job.job_id, &result, self.trace.as_ref(), seed, form);
         let outbox = OutboxMessage {
             id: Arc::from(event.id.as_str()),
             thread_id: self.lease.thread_id.clone(),
@@ -491,6 +500,7 @@ impl Ending {
             // It runs out by itself.
             warn!(event = "lease_not_released", %error);
         }
+        self.span.end(Some("handed_back"));
         info!(event = "job_handed_back");
         (JobEnd::HandedBack, None)
     }
@@ -526,6 +536,7 @@ impl Ending {
 
     fn fenced(self) -> Ended {
         self.shared.leases.drop_lease(&self.lease);
+        self.span.end(Some("fenced"));
         warn!(event = "job_fenced", epoch = self.lease.epoch);
         metrics::counter!("agent_executor_fenced_writes_total").increment(1);
         (JobEnd::Fenced, None)
@@ -533,8 +544,12 @@ impl Ending {
 
     fn count(&self, status: JobStatus, result: &JobResult) {
         match result {
-            JobResult::Completed { .. } => info!(event = "job_finished", status = status.as_str()),
+            JobResult::Completed { .. } => {
+                self.span.end(None);
+                info!(event = "job_finished", status = status.as_str());
+            }
             JobResult::Failed { code, message, .. } => {
+                self.span.end(Some(code));
                 error!(event = "job_finished", status = status.as_str(), %code, error = %message,
                     runbook = %format_args!("docs/operations.md#{}", code.replace('.', "-")));
                 metrics::counter!("agent_executor_jobs_failed_total", "code" => code.clone()).increment(1);

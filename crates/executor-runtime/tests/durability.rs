@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agent_checkpoint_store::{
-    Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JobStatus, JournalRow,
-    Lease, MemoryStore, OutboxMessage, Retention, Snapshot, Store, StoreError, Terminal,
+    Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JobStatus, JobSummary,
+    JournalRow, Lease, MemoryStore, OutboxMessage, Retention, Snapshot, Store, StoreError, Terminal,
 };
 use agent_executor_core::{
     Class, CustomTool, ModelError, ModelErrorKind, ModelReply, ModelRequest, ScriptTool, Stamp, StopReason,
@@ -221,6 +221,9 @@ impl Store for Shaky {
     }
     async fn jobs_of(&self, thread_id: &str) -> Result<Vec<JobRecord>, StoreError> {
         self.there()?.jobs_of(thread_id).await
+    }
+    async fn recent_jobs(&self, limit: usize) -> Result<Vec<JobSummary>, StoreError> {
+        self.there()?.recent_jobs(limit).await
     }
     async fn request_cancel(&self, job_id: &str) -> Result<Option<JobRecord>, StoreError> {
         self.there()?.request_cancel(job_id).await

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_checkpoint_store::{
-    Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JobStatus, JournalRow,
-    Lease, MemoryStore, OutboxMessage, Pressure, Retention, Snapshot, Store, StoreError, Terminal,
+    Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JobStatus, JobSummary,
+    JournalRow, Lease, MemoryStore, OutboxMessage, Pressure, Retention, Snapshot, Store, StoreError,
+    Terminal,
 };
 use agent_executor_core::audit::{Fact, Sometimes};
 use async_trait::async_trait;
@@ -226,6 +227,10 @@ impl Store for NodeStore {
 
     async fn jobs_of(&self, thread_id: &str) -> Result<Vec<JobRecord>, StoreError> {
         self.call("jobs_of", Kind::Read, self.rows().jobs_of(thread_id)).await
+    }
+
+    async fn recent_jobs(&self, limit: usize) -> Result<Vec<JobSummary>, StoreError> {
+        self.call("recent_jobs", Kind::Read, self.rows().recent_jobs(limit)).await
     }
 
     async fn request_cancel(&self, job_id: &str) -> Result<Option<JobRecord>, StoreError> {

@@ -33,8 +33,6 @@ pub struct Origin<'a> {
 /// Who works on what.
 #[derive(Debug, Clone, Copy)]
 pub struct JobSpan<'a> {
-    /// The orchestrator's name.
-    pub agent: &'a str,
     /// The job.
     pub job_id: &'a str,
     /// The conversation.
@@ -86,12 +84,11 @@ impl JobTrace {
         let parent = remote(origin);
         let now = SystemTime::now();
         let builder = tracer
-            .span_builder(format!("invoke_agent {}", job.agent))
+            .span_builder("invoke_agent")
             .with_kind(SpanKind::Consumer)
             .with_start_time(now.checked_sub(job.since).unwrap_or(now))
             .with_attributes([
                 KeyValue::new("gen_ai.operation.name", "invoke_agent"),
-                KeyValue::new("gen_ai.agent.name", job.agent.to_owned()),
                 KeyValue::new("gen_ai.conversation.id", job.thread_id.to_owned()),
                 KeyValue::new("agent_executor.job.id", job.job_id.to_owned()),
                 KeyValue::new("agent_executor.lease.epoch", job.epoch),
@@ -104,6 +101,13 @@ impl JobTrace {
             }
         };
         Self(Some(Context::new().with_span(span)))
+    }
+
+    /// The orchestrator's name, once the definition was read.
+    pub fn agent(&self, name: &str) {
+        let Some(context) = &self.0 else { return };
+        context.span().update_name(format!("invoke_agent {name}"));
+        context.span().set_attribute(KeyValue::new("gen_ai.agent.name", name.to_owned()));
     }
 
     /// The span's id, for the event that tells of the job's end.

@@ -26,7 +26,7 @@ pub use langgraph::{langgraph_python, langgraph_python_or_skip};
 pub use nats::Nats;
 pub use ports::free_port;
 pub use postgres::{Postgres, init_cluster, run_unprivileged};
-pub use python::langchain_python;
+pub use python::{langchain_python, python_with};
 pub use redis::{Redis, Subscription};
 pub use server::{Probe, Server};
 pub use servers::Servers;

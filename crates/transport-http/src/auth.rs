@@ -198,7 +198,12 @@ impl Guard {
 pub(crate) async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let path = path.strip_prefix(PREFIX).unwrap_or(path);
-    if PUBLIC.contains(&path) || guard.is_open() || request.extensions().get::<Certified>().is_some() {
+    if PUBLIC.contains(&path)
+        || path == "/ui"
+        || path.starts_with("/ui/")
+        || guard.is_open()
+        || request.extensions().get::<Certified>().is_some()
+    {
         return next.run(request).await;
     }
     match token(request.headers()) {

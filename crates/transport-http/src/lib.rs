@@ -15,6 +15,7 @@ mod server;
 mod sse;
 mod state;
 mod tls;
+mod ui;
 mod ws;
 
 pub use auth::{Guard, Tokens, TokensError};

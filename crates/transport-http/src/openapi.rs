@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use agent_wire::http::{
     Accepted, ErrorBody, ExecutionState, HealthBody, HistoryPage, InvokeAnswer, JobView, ReadyBody,
-    ValidationBody,
+    ThreadList, ValidationBody,
 };
 use agent_wire::schema::{self, Event, Job, JobEvent, ResultShape};
 use axum::Json;
@@ -316,12 +316,27 @@ fn threads(shapes: &mut Shapes, event: &Value) -> Vec<(String, Value)> {
         ),
     );
     vec![
+        ("/threads".to_owned(), json!({ "get": recent(shapes) })),
         ("/state/{thread_id}".to_owned(), json!({ "get": state })),
         ("/stream/{thread_id}".to_owned(), json!({ "get": socket })),
         ("/threads/{thread_id}/events".to_owned(), json!({ "get": events })),
         ("/threads/{thread_id}/history".to_owned(), json!({ "get": history })),
         ("/cleanup/{thread_id}".to_owned(), json!({ "delete": cleanup })),
     ]
+}
+
+/// The list that the page at `/ui` begins with.
+fn recent(shapes: &mut Shapes) -> Value {
+    let limit = json!({ "type": "integer", "minimum": 1, "maximum": 200, "default": 50 });
+    let bad = shapes.answer::<ValidationBody>("A parameter is not what it should be.");
+    let list = shapes.answer::<ThreadList>("The list.");
+    operation(
+        "threads",
+        "The threads with the newest jobs",
+        vec![optional("query", "limit", "Threads of the list.", &limit)],
+        None,
+        with(common(shapes), vec![("200", list), ("422", bad)]),
+    )
 }
 
 fn service(shapes: &mut Shapes) -> Vec<(String, Value)> {

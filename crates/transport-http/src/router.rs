@@ -16,7 +16,7 @@ use tracing::error;
 use crate::auth::{self, Guard};
 use crate::health::Checks;
 use crate::limits::{self, BodyLimits};
-use crate::{answers, health, history, invoke, jobs, openapi, sse, state, ws};
+use crate::{answers, health, history, invoke, jobs, openapi, sse, state, ui, ws};
 
 /// Prefix under which the Python service served.
 pub(crate) const PREFIX: &str = "/deepagents-runtime";
@@ -49,6 +49,7 @@ pub fn router(door: HttpDoor) -> Router {
         .route("/invoke", post(invoke::post))
         .route("/state/{thread_id}", get(state::get_thread))
         .route("/stream/{thread_id}", get(ws::get))
+        .route("/threads", get(ui::threads))
         .route("/threads/{thread_id}/events", get(sse::get))
         .route("/threads/{thread_id}/history", get(history::get))
         .route("/jobs/{job_id}", get(state::get_job))
@@ -57,6 +58,9 @@ pub fn router(door: HttpDoor) -> Router {
         .route("/openapi.json", get(openapi::get))
         .route("/schemas/{name}", get(openapi::schema))
         .route("/docs", get(openapi::page))
+        .route("/ui", get(ui::folder))
+        .route("/ui/", get(ui::index))
+        .route("/ui/{name}", get(ui::part))
         .route("/health", get(health::health))
         .route("/ready", get(health::ready));
     if door.shows_metrics {

@@ -48,6 +48,7 @@ export async function follow(thread, { signal, onEvent, onState }) {
         headers: { accept: "text/event-stream", "last-event-id": last },
       });
       if (answer.status === 404) return onState("missing");
+      if (answer.status === 204) return onState("ended");
       if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
       onState("live");
       pause = 500;

@@ -8,6 +8,8 @@ const $ = (id) => document.getElementById(id);
 const RECENT_EVERY = 5_000;
 
 let open = null;
+// The newest job of each recent thread.
+let newest = new Map();
 
 // ---- recent threads
 
@@ -15,6 +17,7 @@ async function recent() {
   const answer = await guarded(() => json("/threads?limit=50"));
   if (!answer) return;
   const threads = answer.threads ?? [];
+  newest = new Map(threads.map((thread) => [thread.thread_id, thread]));
   $("recent-empty").hidden = threads.length > 0;
   $("recent").replaceChildren(...threads.map((thread) => {
     const link = view.make("a", { href: `#${encodeURIComponent(thread.thread_id)}` },
@@ -43,7 +46,7 @@ function show(id) {
     open = null;
     return;
   }
-  open = { id, stop: new AbortController(), thread: newThread(), planned: false, state: null, job: null };
+  open = { id, stop: new AbortController(), thread: newThread(), planned: false, state: null };
   $("thread-title").textContent = id;
   for (const panel of ["timeline", "todos", "files", "facts", "failure"]) $(panel).replaceChildren();
   draw(open);
@@ -56,7 +59,10 @@ function listen(mine) {
   const onEvent = (kind, data) => {
     apply(mine.thread, kind, data);
     plan(mine);
-    if (kind === "end") facts(mine);
+    if (kind === "end") {
+      facts(mine);
+      recent();
+    }
   };
   const onState = (state) => {
     if (mine !== open) return;
@@ -73,8 +79,6 @@ async function facts(mine) {
   const state = await guarded(() => json(`/state/${id}`));
   if (mine !== open) return;
   mine.state = state;
-  const job = [...mine.thread.jobs.keys()].pop() ?? mine.id;
-  mine.job = await guarded(() => json(`/jobs/${encodeURIComponent(job)}`));
   plan(mine);
 }
 
@@ -121,9 +125,9 @@ function status(mine) {
 function rows(mine) {
   const usage = mine.state?.usage ?? mine.state?.result?.usage;
   const found = [];
-  const began = Date.parse(mine.job?.created_at);
+  const began = Date.parse(newest.get(mine.id)?.created_at);
   if (Number.isFinite(began)) {
-    const end = Date.parse(mine.job.ended_at);
+    const end = Date.parse(newest.get(mine.id).ended_at);
     found.push(["Time", view.span((Number.isFinite(end) ? end : Date.now()) - began)]);
   }
   if (usage) {

@@ -137,6 +137,28 @@ pub struct JobView {
     pub error: Option<Value>,
 }
 
+/// `GET /threads`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ThreadList {
+    /// The threads with the newest jobs, newest first.
+    pub threads: Vec<ThreadSummary>,
+}
+
+/// A thread in a list, with its newest job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ThreadSummary {
+    /// The conversation.
+    pub thread_id: String,
+    /// Its newest job.
+    pub job_id: String,
+    /// `queued`, `running`, `completed`, `failed` or `cancelled`.
+    pub status: String,
+    /// When the job was admitted, RFC 3339.
+    pub created_at: String,
+    /// When it ended; null while it is open.
+    pub ended_at: Option<String>,
+}
+
 /// 202 of `POST /` with `Prefer: respond-async`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Accepted {

@@ -27,6 +27,22 @@ pub async fn a_new_thread_starts_at_once<S: Store + Expire>(store: S) {
     assert_eq!(store.jobs_of("thread").await.unwrap(), [*started]);
 }
 
+/// What a list of threads shows.
+pub async fn the_newest_jobs_come_first<S: Store + Expire>(store: S) {
+    assert!(store.recent_jobs(10).await.unwrap().is_empty());
+    for number in 0..4 {
+        let (id, thread) = (format!("job-{number}"), format!("thread-{}", number % 2));
+        store.begin(offer(&id, &thread, "worker-a")).await.unwrap();
+    }
+    let newest = store.recent_jobs(3).await.unwrap();
+    let ids: Vec<&str> = newest.iter().map(|job| &*job.job_id).collect();
+    assert_eq!(ids, ["job-3", "job-2", "job-1"]);
+    let of = |at: usize| (&*newest[at].thread_id, newest[at].status);
+    assert_eq!((of(0), of(2)), (("thread-1", JobStatus::Queued), ("thread-1", JobStatus::Running)));
+    let whole = store.job("job-3").await.unwrap().unwrap();
+    assert_eq!((newest[0].created_at_ms, newest[0].ended_at_ms), (whole.created_at_ms, None));
+}
+
 /// A message that is delivered again does not admit its job again, nor take the lease from the one who runs it.
 pub async fn begin_twice_is_harmless<S: Store + Expire>(store: S) {
     let lease = running(&store, "job", "thread").await;

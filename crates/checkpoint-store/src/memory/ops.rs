@@ -10,13 +10,15 @@ use super::thread::{Sendable, Thread};
 use crate::port::StoreError;
 use crate::seq;
 use crate::types::{
-    Begin, BeginRequest, Commit, DeadLetterRecord, Finished, JobRecord, JobStatus, Lease, NewJob, Snapshot,
-    Terminal,
+    Begin, BeginRequest, Commit, DeadLetterRecord, Finished, JobRecord, JobStatus, JobSummary, Lease, NewJob,
+    Snapshot, Terminal,
 };
 
 #[derive(Debug)]
 struct Job {
     record: JobRecord,
+    /// Rises from job to job.
+    admitted: u64,
     ended: Option<i64>,
     /// Tells a finish that is repeated from one that comes too late.
     ended_under: Option<i64>,
@@ -27,6 +29,7 @@ pub(super) struct State {
     now: i64,
     ttl: i64,
     jobs: BTreeMap<Arc<str>, Job>,
+    admitted: u64,
     threads: BTreeMap<Arc<str>, Thread>,
     /// Who has a role, and until when.
     roles: BTreeMap<String, (Arc<str>, i64)>,
@@ -107,7 +110,9 @@ impl State {
             cancel_requested: false,
             result: None,
         };
-        self.jobs.insert(job.job_id, Job { record, ended: None, ended_under: None });
+        self.admitted += 1;
+        let job_row = Job { record, admitted: self.admitted, ended: None, ended_under: None };
+        self.jobs.insert(job.job_id, job_row);
     }
 
     fn start_oldest(&mut self, thread_id: &str, taken_over: bool) -> Option<JobRecord> {
@@ -248,6 +253,19 @@ impl State {
     pub(super) fn jobs_of(&self, thread_id: &str) -> Vec<JobRecord> {
         let ids = self.threads.get(thread_id).map(|thread| thread.jobs.as_slice()).unwrap_or_default();
         ids.iter().filter_map(|id| self.job(id)).collect()
+    }
+
+    pub(super) fn recent(&self, limit: usize) -> Vec<JobSummary> {
+        let mut jobs: Vec<&Job> = self.jobs.values().collect();
+        jobs.sort_by_key(|job| std::cmp::Reverse(job.admitted));
+        let summary = |job: &Job| JobSummary {
+            job_id: job.record.job_id.clone(),
+            thread_id: job.record.thread_id.clone(),
+            status: job.record.status,
+            created_at_ms: job.record.created_at_ms,
+            ended_at_ms: job.ended,
+        };
+        jobs.into_iter().take(limit).map(summary).collect()
     }
 
     pub(super) fn request_cancel(&mut self, job_id: &str) -> Option<JobRecord> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio_postgres::{Error, Row};
 
-use crate::types::{JobRecord, JobStatus};
+use crate::types::{JobRecord, JobStatus, JobSummary};
 
 /// Reads the columns of `sql::job_columns`; `None` where the outer join found no job.
 pub(super) fn of(row: &Row) -> Result<Option<JobRecord>, Error> {
@@ -22,6 +22,17 @@ pub(super) fn of(row: &Row) -> Result<Option<JobRecord>, Error> {
         cancel_requested: row.try_get("cancel_requested")?,
         result: row.try_get::<_, Option<&[u8]>>("result")?.map(Bytes::copy_from_slice),
     }))
+}
+
+/// Reads the columns of a list.
+pub(super) fn summary(row: &Row) -> Result<JobSummary, Error> {
+    Ok(JobSummary {
+        job_id: Arc::from(row.try_get::<_, &str>(0)?),
+        thread_id: Arc::from(row.try_get::<_, &str>(1)?),
+        status: status(row.try_get(2)?),
+        created_at_ms: row.try_get(3)?,
+        ended_at_ms: row.try_get(4)?,
+    })
 }
 
 /// The table's check allows no other words.

@@ -15,7 +15,7 @@ use super::{NEEDED_SCHEMA, PostgresStore, job, sql};
 use crate::check;
 use crate::port::StoreError;
 use crate::seq;
-use crate::types::{JobRecord, JournalRow, Lease, Snapshot, StepRecord, StepState, Terminal};
+use crate::types::{JobRecord, JobSummary, JournalRow, Lease, Snapshot, StepRecord, StepState, Terminal};
 
 /// How often a statement is tried again after a deadlock, or on a new connection after a break. All of them are
 /// harmless to repeat.
@@ -132,6 +132,13 @@ impl PostgresStore {
         let rows = self.ask(&query, &[&thread_id]).await?;
         let jobs: Vec<_> = rows.iter().map(job::of).collect::<Result<_, Error>>()?;
         Ok(jobs.into_iter().flatten().collect())
+    }
+
+    pub(super) async fn newest_jobs(&self, limit: usize) -> Result<Vec<JobSummary>, StoreError> {
+        let query = "select job_id, thread_id, status, (extract(epoch from created_at) * 1000)::int8,
+            (extract(epoch from ended_at) * 1000)::int8 from agent_jobs order by admitted desc limit $1";
+        let rows = self.ask(query, &[&self::limit(limit)]).await?;
+        Ok(rows.iter().map(job::summary).collect::<Result<_, Error>>()?)
     }
 
     pub(super) async fn ask_to_cancel(&self, job_id: &str) -> Result<Option<JobRecord>, StoreError> {

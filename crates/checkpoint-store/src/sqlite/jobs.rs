@@ -9,7 +9,9 @@ use rusqlite::{OptionalExtension, Row, Transaction};
 use super::{LEASE, ms, rows};
 use crate::port::StoreError;
 use crate::seq;
-use crate::types::{Begin, BeginRequest, Commit, Finished, JobRecord, JobStatus, Lease, Terminal};
+use crate::types::{
+    Begin, BeginRequest, Commit, Finished, JobRecord, JobStatus, JobSummary, Lease, Terminal,
+};
 
 const COLUMNS: &str = "job_id, thread_id, payload_hash, request, status, unclean_count, created_at, deadline_at, \
                        cancel_requested, result";
@@ -22,19 +24,24 @@ fn record(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
         thread_id: Arc::from(text(1)?),
         payload_hash: text(2)?,
         request: Bytes::from(row.get::<_, Vec<u8>>(3)?),
-        status: match text(4)?.as_str() {
-            "queued" => JobStatus::Queued,
-            "running" => JobStatus::Running,
-            "completed" => JobStatus::Completed,
-            "cancelled" => JobStatus::Cancelled,
-            _ => JobStatus::Failed,
-        },
+        status: status(&text(4)?),
         unclean_count: row.get(5)?,
         created_at_ms: row.get(6)?,
         deadline_at_ms: row.get(7)?,
         cancel_requested: row.get(8)?,
         result: row.get::<_, Option<Vec<u8>>>(9)?.map(Bytes::from),
     })
+}
+
+/// Nothing else writes other words.
+fn status(word: &str) -> JobStatus {
+    match word {
+        "queued" => JobStatus::Queued,
+        "running" => JobStatus::Running,
+        "completed" => JobStatus::Completed,
+        "cancelled" => JobStatus::Cancelled,
+        _ => JobStatus::Failed,
+    }
 }
 
 fn signed(value: u64) -> i64 {
@@ -54,6 +61,21 @@ pub(super) fn jobs_of(tx: &Transaction<'_>, thread_id: &str) -> Result<Vec<JobRe
     let sql = format!("SELECT {COLUMNS} FROM agent_jobs WHERE thread_id = ?1 ORDER BY admitted");
     let mut statement = tx.prepare(&sql)?;
     let found = statement.query_map([thread_id], record)?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn recent(tx: &Transaction<'_>, limit: usize) -> Result<Vec<JobSummary>, StoreError> {
+    let sql = "SELECT job_id, thread_id, status, created_at, ended_at FROM agent_jobs ORDER BY admitted DESC LIMIT ?1";
+    let mut statement = tx.prepare(sql)?;
+    let found = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+        Ok(JobSummary {
+            job_id: Arc::from(row.get::<_, String>(0)?),
+            thread_id: Arc::from(row.get::<_, String>(1)?),
+            status: status(&row.get::<_, String>(2)?),
+            created_at_ms: row.get(3)?,
+            ended_at_ms: row.get(4)?,
+        })
+    })?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 
