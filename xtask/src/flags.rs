@@ -94,6 +94,14 @@ xflags::xflags! {
             optional --liveness
         }
 
+        /// Breaks real servers and worker processes and judges what was seen (docs/reliability.md). Some twenty minutes.
+        cmd chaos {
+            /// A minute: small doses, side by side.
+            optional --short
+            /// Only scenarios whose name holds this.
+            optional --only only: String
+        }
+
         /// Serves the scripted model in the foreground; `up` uses it where ../shared is absent.
         cmd fake-model {
             required --port port: u16

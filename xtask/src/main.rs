@@ -1,9 +1,10 @@
 //! What people do here: `cargo xtask test`, `tidy`, `containers`, `up`, `down`, `demo`, `bench`,
-//! `golden`, `fuzz`, `manifests`, `sim`, `outsiders`.
+//! `golden`, `fuzz`, `manifests`, `sim`, `outsiders`, `chaos`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks to its terminal")]
 
 mod bench;
+mod chaos;
 mod containers;
 mod demo;
 mod down;

@@ -49,6 +49,8 @@ pub struct Audit {
     children: BTreeMap<[Arc<str>; 4], Arc<str>>,
     /// Checkpoint by thread, namespace, job and super-step.
     steps: BTreeMap<([Arc<str>; 3], i64), Arc<str>>,
+    /// Checkpoints that are there, by thread, namespace and id.
+    stored: BTreeSet<[Arc<str>; 3]>,
     secrets: BTreeSet<String>,
     found: Vec<Violation>,
     stale_told: u64,
@@ -129,6 +131,7 @@ impl Audit {
 
     fn checkpoint(&mut self, place: [Arc<str>; 3], id: &Arc<str>, parent: Option<Arc<str>>, step: i64) {
         let thread = place[0].clone();
+        self.stored.insert([place[0].clone(), place[1].clone(), id.clone()]);
         if let Some(parent) = parent {
             let [thread_id, ns, job] = place.clone();
             let child = self.children.entry([thread_id, ns, job, parent]).or_insert_with(|| id.clone());
@@ -280,6 +283,16 @@ impl Audit {
     /// Judges the whole, after everything has been given time to end.
     pub fn finish(mut self) -> Vec<Violation> {
         let jobs = std::mem::take(&mut self.jobs);
+        let children = std::mem::take(&mut self.children);
+        for ([thread, ns, _, parent], child) in children {
+            if !self.stored.contains(&[thread.clone(), ns, parent.clone()]) {
+                self.violated(
+                    Invariant::NoFork,
+                    &thread,
+                    format_args!("checkpoint {child} follows {parent}, which is not there"),
+                );
+            }
+        }
         for (job, facts) in &jobs {
             if facts.admitted && facts.ended.is_none() {
                 self.violated(Invariant::NotLost, job, format_args!("it was admitted and never ended"));

@@ -226,7 +226,8 @@ async fn rows(world: &World, thread: &Arc<str>) {
     let Ok(snapshot) = world.store.load(thread).await else { return };
     for row in &snapshot.rows.checkpoints {
         let Ok(metadata) = Metadata::from_json(&row.metadata) else { continue };
-        let Some(job) = metadata.extra.get("agent_executor_job_id").and_then(Value::as_str) else { continue };
+        // What somebody else wrote belongs to no job of ours.
+        let job = metadata.extra.get("agent_executor_job_id").and_then(Value::as_str).unwrap_or_default();
         world.ledger.fact(Fact::Checkpoint {
             thread: thread.clone(),
             ns: row.ns.clone(),

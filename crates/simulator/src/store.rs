@@ -53,6 +53,10 @@ impl NodeStore {
             tokio::time::sleep(dice.millis(1, 2_000)).await;
             return Err(broken());
         }
+        if faulty && name == "commit" && dice.happens(plan.stall) {
+            // On its way while the lease runs out: what comes too late must be turned away.
+            tokio::time::sleep(dice.millis(15_000, 60_000)).await;
+        }
         let done = transaction.await;
         let word = match &done {
             Ok(_) => "made",

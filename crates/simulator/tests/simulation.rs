@@ -78,6 +78,8 @@ fn finds(planted: Planted, expected: &[Invariant]) {
         let report = run_seed(seed, Options { planted: Some(planted), ..Options::default() }).unwrap();
         let found = report.violations.iter().find(|(_, violation)| expected.contains(&violation.invariant));
         if let Some((seed, violation)) = found {
+            let healthy = run_seed(*seed, Options::default()).unwrap();
+            assert!(healthy.violations.is_empty(), "without the bug: {:?}", healthy.violations);
             println!("{planted:?}: seed {seed}: {violation}");
             return;
         }
@@ -103,6 +105,11 @@ fn a_repeated_at_most_once_call_is_found() {
 #[test]
 fn a_result_that_never_left_is_found() {
     finds(Planted::LostResult, &[Invariant::OneResult]);
+}
+
+#[test]
+fn a_commit_that_the_store_forgot_is_found() {
+    finds(Planted::ForgottenCommit, &[Invariant::StepOnce, Invariant::NoFork, Invariant::AtMostOnce]);
 }
 
 #[test]

@@ -121,7 +121,7 @@ pub enum Invariant {
     EndIsFinal,
     /// I3: epochs of writes never fall, and a step has one committed result that is not made again.
     StepOnce,
-    /// I4: no checkpoint has two children within a job.
+    /// I4: no checkpoint has two children within a job, and each follows one that is there.
     NoFork,
     /// I5: an at-most-once call takes effect once at most.
     AtMostOnce,

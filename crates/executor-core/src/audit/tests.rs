@@ -75,10 +75,11 @@ fn stale_writes_repeated_steps_and_forks_are_found() {
     assert_eq!(numbers(vec![asked(true)]), [3]);
     let chain = vec![checkpoint("a", None, 0), checkpoint("b", Some("a"), 1), checkpoint("b", Some("a"), 1)];
     assert_eq!(numbers(chain), NONE);
-    let fork = vec![checkpoint("b", Some("a"), 1), checkpoint("c", Some("a"), 2)];
+    let fork = vec![checkpoint("a", None, 0), checkpoint("b", Some("a"), 1), checkpoint("c", Some("a"), 2)];
     assert_eq!(numbers(fork), [4]);
-    let twice = vec![checkpoint("b", Some("a"), 1), checkpoint("c", Some("b"), 1)];
+    let twice = vec![checkpoint("a", None, 0), checkpoint("b", Some("a"), 1), checkpoint("c", Some("b"), 1)];
     assert_eq!(numbers(twice), [3]);
+    assert_eq!(numbers(vec![checkpoint("b", Some("a"), 1)]), [4], "its parent is not there");
 }
 
 #[test]
