@@ -3,10 +3,15 @@
 use agent_wire::Refusal;
 use agent_wire::http::{ErrorBody, ValidationBody};
 use axum::Json;
-use axum::http::StatusCode;
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tracing::warn;
+
+/// Longest text of the framework's that is repeated.
+const LONGEST_TEXT: usize = 16 * 1024;
 
 /// `{"detail": …, "code": …}`.
 pub(crate) fn error(
@@ -24,6 +29,19 @@ pub(crate) fn not_found(what: &str, id: &str) -> Response {
 pub(crate) fn draining() -> Response {
     error(StatusCode::SERVICE_UNAVAILABLE, "the worker is stopping and takes no new jobs", Some("draining"))
         .into_response()
+}
+
+/// What the framework refuses by itself (a query that names a member twice, a path that is no UTF-8) it says in plain
+/// text; here it gets the form of every other error.
+pub(crate) async fn in_json(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    if !response.status().is_client_error() || !kind.is_some_and(|kind| kind.starts_with("text/plain")) {
+        return response;
+    }
+    let status = response.status();
+    let text = axum::body::to_bytes(response.into_body(), LONGEST_TEXT).await.unwrap_or_default();
+    error(status, String::from_utf8_lossy(&text), Some("http.refused")).into_response()
 }
 
 /// The store is away. What it said is for the log: it may name hosts and users.

@@ -126,6 +126,7 @@ fn document() -> Value {
 /// What nearly every operation may answer.
 fn common(shapes: &mut Shapes) -> Vec<(&'static str, Value)> {
     vec![
+        ("400", shapes.error("The path, the query or the head cannot be read.")),
         ("401", shapes.error("A token is asked for (API_TOKENS), and none or an unknown one came.")),
         ("408", shapes.error("The body did not come in time.")),
         ("413", shapes.error("The body is too large (HTTP_BODY_BYTES).")),
@@ -149,14 +150,13 @@ fn jobs(shapes: &mut Shapes) -> Vec<(String, Value)> {
     let result = shapes.of::<ResultShape>();
     let result = json!({ "description": "The job has ended, completed or failed: its result event.",
         "content": { CLOUDEVENT: { "schema": result } } });
-    let prefer = optional("header", "prefer", "`respond-async`: 202 at once.", &json!({ "type": "string" }));
     let refused = shapes.error("The body is no job; nothing ran.");
     let reused = shapes.error("The id belongs to a job with other content.");
     let gone = shapes.error("The job was deleted while it ran.");
     let run = operation(
         "run",
-        "Run a job to its end (CloudEvents HTTP binding)",
-        vec![prefer],
+        "Run a job to its end (CloudEvents HTTP binding); with the header `Prefer: respond-async` 202 at once",
+        Vec::new(),
         Some(body),
         with(
             common(shapes),
@@ -245,14 +245,13 @@ fn threads(shapes: &mut Shapes, event: &Value) -> Vec<(String, Value)> {
             ],
         ),
     );
-    let last = optional("header", "last-event-id", "As `since`; wins over it.", &number);
     let stream = json!({ "description": "`id`: the number, `event`: the event_type, `data`: the data. Ends after an \
         `end` with no further job of the thread open.",
         "content": { "text/event-stream": { "schema": { "type": "string" }, "x-event-schema": event } } });
     let events = operation(
         "follow",
-        "A thread's events (Server-Sent Events)",
-        vec![thread(), since(), last],
+        "A thread's events (Server-Sent Events); the header `Last-Event-ID` says what `since` says, and wins over it",
+        vec![thread(), since()],
         None,
         with(
             common(shapes),

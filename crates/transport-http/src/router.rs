@@ -78,6 +78,7 @@ pub fn router(door: HttpDoor) -> Router {
         .layer(from_fn_with_state(body, limits::whole_body))
         // Before anything of the request is read.
         .layer(from_fn_with_state(guard, auth::check))
+        .layer(from_fn(answers::in_json))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(limits::observe))
         .with_state(door)
