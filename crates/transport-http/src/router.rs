@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use agent_executor_runtime::Executor;
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -75,6 +76,8 @@ pub fn router(door: HttpDoor) -> Router {
         .method_not_allowed_fallback(|| async {
             answers::error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed", None)
         })
+        // `HTTP_BODY_BYTES` is the limit; the framework's own of 2 MB would stand before larger ones.
+        .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(body, limits::whole_body))
         // Before anything of the request is read.
         .layer(from_fn_with_state(guard, auth::check))
