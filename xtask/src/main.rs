@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         XtaskCmd::Fuzz(command) => command.run(),
         XtaskCmd::Manifests(command) => command.run(),
         XtaskCmd::Sim(command) => command.run(),
+        XtaskCmd::Chaos(command) => command.run(),
         XtaskCmd::Outsiders(command) => command.run(),
         XtaskCmd::FakeModel(command) => command.run(),
     };
