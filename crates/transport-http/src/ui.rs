@@ -28,7 +28,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("app.js", "text/javascript; charset=utf-8", include_str!("../ui/app.js")),
     ("api.js", "text/javascript; charset=utf-8", include_str!("../ui/api.js")),
     ("diff.js", "text/javascript; charset=utf-8", include_str!("../ui/diff.js")),
-    ("model.js", "text/javascript; charset=utf-8", include_str!("../ui/model.js")),
+    ("tree.js", "text/javascript; charset=utf-8", include_str!("../ui/tree.js")),
     ("view.js", "text/javascript; charset=utf-8", include_str!("../ui/view.js")),
     ("style.css", "text/css; charset=utf-8", include_str!("../ui/style.css")),
 ];

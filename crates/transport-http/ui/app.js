@@ -1,7 +1,7 @@
 // The page: which thread is open, what is fetched when, and what the buttons do.
 
 import { follow, json, setToken, token, Unauthorised } from "./api.js";
-import { apply, newThread } from "./model.js";
+import { apply, newThread } from "./tree.js";
 import * as view from "./view.js";
 
 const $ = (id) => document.getElementById(id);

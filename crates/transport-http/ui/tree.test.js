@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { diff, shortened } from "./diff.js";
-import { apply, newThread } from "./model.js";
+import { apply, newThread } from "./tree.js";
 
 function play(events) {
   const thread = newThread();
