@@ -66,14 +66,28 @@ pub(crate) fn map(reader: &mut Reader<'_>, count: usize) -> Result<Map<String, V
     Ok(map)
 }
 
-/// A key as text. Other kinds of key become what `json.dumps` makes of them.
+/// A key as text. Other kinds of key become what `json.dumps` makes of them; nothing that holds a map, which Python
+/// cannot hash either: as text within text it would double its size at each level.
 fn key(reader: &mut Reader<'_>) -> Result<String, CodecError> {
     match value(reader)? {
         Value::String(text) => Ok(text),
+        other if holds_map(&other) => Err(CodecError::WrongKind {
+            at: "map key".to_owned(),
+            expected: "a scalar or a list",
+            found: "a map",
+        }),
         other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
             reader.lossy = true;
             Ok(other.to_string())
         }
+    }
+}
+
+fn holds_map(key: &Value) -> bool {
+    match key {
+        Value::Object(_) => true,
+        Value::Array(items) => items.iter().any(holds_map),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 

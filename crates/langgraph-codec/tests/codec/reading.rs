@@ -299,3 +299,14 @@ fn a_row_that_cannot_be_read_is_named() {
     assert_eq!(error.to_string(), "checkpoint_writes: channel `messages` of checkpoint `a`");
     assert_eq!(error.code(), "codec.reserved_byte");
 }
+
+#[test]
+fn a_map_as_a_key_of_a_map_is_refused_at_once() {
+    // Found by fuzzing: as text within text such a key doubled at each level. 60 maps, each the key of the next.
+    let mut blob = vec![0x81; 60];
+    blob.resize(blob.len() + 61, 0xa0);
+    let refused = decode_json("msgpack", &blob).unwrap_err();
+    assert_eq!(refused.to_string(), "`map key`: expected a scalar or a list, found a map");
+    let list = decode_json("msgpack", &[0x81, 0x92, 0x01, 0xa1, b'a', 0xc0]).unwrap();
+    assert_eq!(list, serde_json::json!({ "[1,\"a\"]": null }));
+}
