@@ -1,7 +1,7 @@
 //! The manners of JetStream on which the protocol and the simulator's queue are built (docs/reliability.md, section
 //! 2.1), measured again on the server that is installed. A difference fails: then the simulator must learn it.
 
-#![expect(clippy::print_stdout, clippy::indexing_slicing, reason = "a test that tells what it measured")]
+#![expect(clippy::indexing_slicing, reason = "a test that tells what it measured")]
 
 use std::time::Duration;
 
