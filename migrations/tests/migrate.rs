@@ -55,7 +55,7 @@ async fn an_empty_database_gets_exactly_four_checkpoint_tables() {
     let report = run(&dsn).await;
 
     assert_eq!((report.from, report.to, report.adopted), (0, NEEDED_VERSION, false));
-    assert_eq!(report.applied, ["V1__langgraph_and_executor_tables"]);
+    assert_eq!(report.applied, ["V1__langgraph_and_executor_tables", "V2__newest_jobs"]);
     let four = ["checkpoint_blobs", "checkpoint_migrations", "checkpoint_writes", "checkpoints"];
     assert_eq!(tables(&dsn, "checkpoint%").await, four);
     assert_eq!(bookkeeping(&dsn).await, (0..=9).collect::<Vec<_>>());
