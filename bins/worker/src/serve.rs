@@ -110,7 +110,13 @@ async fn serve(settings: Settings, one_job: bool) -> anyhow::Result<()> {
         let address = SocketAddr::new(address.ip(), port);
         let router = metrics_router(door.clone());
         let stop = stop_http.clone();
-        tokio::spawn(agent_transport_http::serve(address, router, ServerSettings::default(), stop, |_| ()));
+        tokio::spawn(async move {
+            let serving =
+                agent_transport_http::serve(address, router, ServerSettings::default(), stop, |_| ());
+            if let Err(error) = serving.await {
+                error!(event = "metrics_port_failed", %address, %error, runbook = "docs/operations.md#metrics-port-failed");
+            }
+        });
     }
     let server = compose::server(&settings.http);
     let http =
