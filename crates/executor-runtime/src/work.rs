@@ -169,11 +169,19 @@ impl Executor {
             span: Arc::default(),
             pulse: signals.pulse.clone(),
         };
+        let mut outlet = begun.as_mut().and_then(|begun| begun.outlet.take()).unwrap_or_else(|| {
+            outlet(&self.shared, &lease.thread_id, &job.job_id, lease.epoch, lease.next_seq)
+        });
+        if lease.taken_over
+            && let Err(error) = takeover::mark(&mut outlet, &*self.shared.backends.store, &job).await
+        {
+            return ending.let_run_out(&error);
+        }
         let request = match JobRequest::from_stored(&job.request) {
             Ok(request) => request,
             Err(why) => {
                 let failed = Failed::input("input.stored", &format!("the stored job cannot be read: {why}"));
-                return ending.fail(failed, None).await;
+                return ending.fail(failed, outlet).await;
             }
         };
         ending.trace = Some(request.trace.clone());
@@ -185,17 +193,13 @@ impl Executor {
             resumed = begun.is_none(),
             taken_over = lease.taken_over
         );
-        let mut outlet = begun.as_mut().and_then(|begun| begun.outlet.take()).unwrap_or_else(|| {
-            outlet(&self.shared, &lease.thread_id, &job.job_id, lease.epoch, lease.next_seq)
-        });
         let (begun, deadline) = match self.open(&current, &request, begun, &signals, &mut outlet).await {
             Ok(opened) => opened,
-            Err(Halt::Failed(failed)) => return ending.fail(failed, Some(outlet)).await,
+            Err(Halt::Failed(failed)) => return ending.fail(failed, outlet).await,
             Err(Halt::Store(error)) => {
                 warn!(event = "job_handed_back", reason = "store", %error);
                 return ending.hand_back(outlet, None).await;
             }
-            Err(Halt::Unmarked(error)) => return ending.let_run_out(&error),
         };
         ending.span.agent(&begun.ready.compiled.definition().orchestrator.name);
         let mut driver = Driver::new(DriverParts {
@@ -216,7 +220,7 @@ impl Executor {
             Driven::Finished(finish) => ending.finish(*finish, outlet).await,
             Driven::Fenced => ending.fenced(),
             Driven::HandBack => ending.hand_back(outlet, open).await,
-            Driven::Refused(why) => ending.fail(Failed::execution("store.refused", &why), Some(outlet)).await,
+            Driven::Refused(why) => ending.fail(Failed::execution("store.refused", &why), outlet).await,
         };
         metrics::histogram!("agent_executor_job_duration_seconds").record(started.elapsed().as_secs_f64());
         end
@@ -232,9 +236,6 @@ impl Executor {
         outlet: &mut Outlet,
     ) -> Result<(Begun, Option<Instant>), Halt> {
         let job = &current.job;
-        if current.lease.taken_over {
-            takeover::mark(outlet, &*self.shared.backends.store, job).await.map_err(Halt::Unmarked)?;
-        }
         if job.unclean_count > self.shared.settings.poison_limit {
             return Err(Halt::Failed(Failed::poison(job.unclean_count)));
         }
@@ -313,8 +314,6 @@ fn panicked(shared: &Shared, lease: &Lease) -> Ended {
 enum Halt {
     Failed(Failed),
     Store(StoreError),
-    /// What the holder before has told, and does not count, could not be found out.
-    Unmarked(StoreError),
 }
 
 fn outlet(shared: &Shared, thread_id: &Arc<str>, job_id: &Arc<str>, epoch: i64, next_seq: u64) -> Outlet {
@@ -389,11 +388,7 @@ impl Ending {
     }
 
     /// The job fails without a run, or in place of one.
-    async fn fail(self, failed: Failed, outlet: Option<Outlet>) -> Ended {
-        let outlet = outlet.unwrap_or_else(|| {
-            let Lease { thread_id, epoch, next_seq, .. } = &self.lease;
-            self::outlet(&self.shared, thread_id, &self.job.job_id, *epoch, *next_seq)
-        });
+    async fn fail(self, failed: Failed, outlet: Outlet) -> Ended {
         let commit = StepCommit { events: failed.events(), ..StepCommit::default() };
         let status = if failed.kind == "Cancelled" { JobStatus::Cancelled } else { JobStatus::Failed };
         let result =
@@ -487,7 +482,7 @@ impl Ending {
     async fn refused(self, why: String, outlet: Outlet) -> Ended {
         error!(event = "commit_refused", error = %why);
         let failed = Failed::execution("store.refused", &why);
-        Box::pin(self.fail(failed, Some(outlet))).await
+        Box::pin(self.fail(failed, outlet)).await
     }
 
     /// `open`: a commit whose outcome nobody knows.

@@ -8,21 +8,22 @@
     reason = "helpers of tests stand outside of the test functions"
 )]
 
+mod common;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use agent_checkpoint_store::{JobStatus, JournalRow, MemoryStore, Retention, Store};
 use agent_executor_core::{ModelError, ModelReply, ModelRequest, StopReason};
 use agent_executor_runtime::{
-    Backends, Events, Executor, JobEnd, JobHandle, NoPublisher, RuntimeSettings, Since, Submission,
-    SystemClock,
+    Backends, Events, Executor, JobEnd, JobHandle, NoPublisher, RuntimeSettings, Since, SystemClock,
 };
 use agent_langgraph_codec::{Content, Kind, Message, ToolCall};
 use agent_model_client::{Delta, ModelClient, OnDelta};
 use agent_stream_sink::{InProcess, InProcessLimits};
 use agent_tool_host::ScriptsOff;
 use agent_wire::journal::StateFold;
-use agent_wire::{JobRequest, Limits, journal, stream};
+use agent_wire::{JobRequest, journal, stream};
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -96,21 +97,11 @@ fn world(model: Speaker, store: &Arc<MemoryStore>, owner: &str) -> World {
 }
 
 fn job(job_id: &str, thread_id: &str, text: &str) -> JobRequest {
-    let definition = json!({ "nodes": [{ "type": "orchestrator", "config": {
-        "name": "main", "system_prompt": "You speak.", "model": { "provider": "openai", "model": "scripted" } } }] });
-    let body = json!({
-        "job_id": job_id, "thread_id": thread_id, "agent_definition": definition,
-        "input_payload": { "messages": [{ "role": "user", "content": text }] },
-    });
-    JobRequest::parse(body.to_string().as_bytes(), &[], &Limits::default(), None).unwrap()
+    common::job(job_id, thread_id, "You speak.", text)
 }
 
 async fn submit(world: &World, job: JobRequest) -> JobHandle {
-    let slot = world.executor.direct_slot().await.unwrap();
-    match world.executor.submit(job, slot).await.unwrap() {
-        Submission::Running(handle) => handle,
-        other => panic!("{other:?}"),
-    }
+    common::submit(&world.executor, job).await
 }
 
 async fn run(world: &World, job: JobRequest) {

@@ -8,6 +8,8 @@
     reason = "helpers of tests stand outside of the test functions"
 )]
 
+mod common;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -21,7 +23,7 @@ use agent_langgraph_codec::{Content, Message};
 use agent_model_client::{Delta, ModelClient, OnDelta};
 use agent_stream_sink::{InProcess, InProcessLimits};
 use agent_tool_host::ScriptsOff;
-use agent_wire::{JobRequest, Limits, stream};
+use agent_wire::{JobRequest, stream};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -117,21 +119,11 @@ fn world_with(model: Echo, published: Published, store: Arc<MemoryStore>, owner:
 }
 
 fn job(job_id: &str, thread_id: &str, text: &str) -> JobRequest {
-    let definition = json!({ "nodes": [{ "type": "orchestrator", "config": {
-        "name": "main", "system_prompt": "You greet.", "model": { "provider": "openai", "model": "scripted" } } }] });
-    let body = json!({
-        "job_id": job_id, "thread_id": thread_id, "agent_definition": definition,
-        "input_payload": { "messages": [{ "role": "user", "content": text }] },
-    });
-    JobRequest::parse(body.to_string().as_bytes(), &[], &Limits::default(), None).unwrap()
+    common::job(job_id, thread_id, "You greet.", text)
 }
 
 async fn run(world: &World, job: JobRequest) -> JobEnd {
-    let slot = world.executor.direct_slot().await.unwrap();
-    match world.executor.submit(job, slot).await.unwrap() {
-        Submission::Running(handle) => handle.ended().await,
-        other => panic!("{other:?}"),
-    }
+    common::submit(&world.executor, job).await.ended().await
 }
 
 async fn events(world: &World, thread: &str) -> Vec<Value> {
@@ -280,7 +272,7 @@ async fn a_cancelled_job_fails_as_cancelled_and_its_model_call_is_dropped() {
 async fn a_definition_that_cannot_run_fails_the_job_and_says_why() {
     let world = world(Echo::default());
     let body = json!({ "job_id": "j1", "agent_definition": { "nodes": "none" }, "input_payload": {} });
-    let job = JobRequest::parse(body.to_string().as_bytes(), &[], &Limits::default(), None).unwrap();
+    let job = common::parsed(&body);
     assert_eq!(run(&world, job).await, JobEnd::Ended(JobStatus::Failed));
     let sent = world.published.sent.lock().unwrap().clone();
     let event: Value = serde_json::from_slice(&sent[0].body).unwrap();
@@ -299,7 +291,7 @@ async fn a_summary_is_marked_in_the_stream_and_its_file_is_not_told() {
         "input_payload": { "messages": [{ "role": "user", "content": "one" },
             { "role": "user", "content": "two" }, { "role": "user", "content": "three" }] },
     });
-    let job = JobRequest::parse(body.to_string().as_bytes(), &[], &Limits::default(), None).unwrap();
+    let job = common::parsed(&body);
     assert_eq!(run(&world, job).await, JobEnd::Ended(JobStatus::Completed));
 
     let sent = world.published.sent.lock().unwrap().clone();

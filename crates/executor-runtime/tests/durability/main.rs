@@ -8,364 +8,24 @@
     reason = "helpers of tests stand outside of the test functions"
 )]
 
+#[path = "../common/mod.rs"]
+mod common;
+mod shaky;
+mod world;
+
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use agent_checkpoint_store::{
-    Begin, BeginRequest, Commit, DeadLetter, DeadLetterRecord, Finished, JobRecord, JobStatus, JobSummary,
-    JournalRow, Lease, MemoryStore, OutboxMessage, Retention, Snapshot, Store, StoreError, Terminal,
-};
-use agent_executor_core::{
-    Class, CustomTool, ModelError, ModelErrorKind, ModelReply, ModelRequest, ScriptTool, Stamp, StopReason,
-    ToolResult, ToolSpec,
-};
-use agent_executor_runtime::{
-    Backends, Clock, Executor, JobEnd, PublishError, ResultPublisher, RuntimeSettings, Submission,
-    SystemClock,
-};
-use agent_langgraph_codec::{Content, Kind, Message, ToolCall, ToolStatus};
-use agent_model_client::{Delta, ModelClient, OnDelta};
-use agent_stream_sink::{InProcess, InProcessLimits};
-use agent_tool_host::{Invocation, ToolHost, ToolHostError};
-use agent_wire::{JobRequest, Limits, stream};
-use async_trait::async_trait;
-use serde_json::{Map, Value, json};
-use tokio::sync::{Notify, Semaphore};
+use agent_checkpoint_store::{Begin, BeginRequest, JobStatus, NewJob, Snapshot, Store};
+use agent_executor_runtime::{Executor, JobEnd, Submission};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
-/// Calls the tools of its list in its first turn, and repeats in its second what it was told.
-#[derive(Default)]
-struct Model {
-    tools: Vec<&'static str>,
-    asked: AtomicUsize,
-    down: AtomicBool,
-    /// The first call takes so long and then breaks.
-    breaks_after: Option<Duration>,
-    panics: AtomicBool,
-    /// Permits to answer; `None`: at once.
-    hold: Option<Arc<Semaphore>>,
-}
-
-#[async_trait]
-impl ModelClient for Model {
-    async fn complete(
-        &self,
-        request: &ModelRequest,
-        on_delta: OnDelta<'_>,
-    ) -> Result<ModelReply, ModelError> {
-        let asked = self.asked.fetch_add(1, Ordering::SeqCst);
-        assert!(!self.panics.swap(false, Ordering::SeqCst), "the model client has a bug");
-        if let Some(hold) = &self.hold {
-            hold.acquire().await.unwrap().forget();
-        }
-        if let Some(after) = self.breaks_after
-            && asked == 0
-        {
-            on_delta(Delta::Text("half"));
-            tokio::time::sleep(after).await;
-            let kind = ModelErrorKind::Interrupted;
-            return Err(ModelError { kind, message: "cut".to_owned(), status: None, request_id: None });
-        }
-        let answers = request.messages.iter().filter(|message| matches!(message.kind, Kind::Tool { .. }));
-        let told: Vec<String> = answers.map(|message| message.text("")).collect();
-        let calls = self.tools.iter().enumerate().map(|(n, name)| ToolCall {
-            id: Some(format!("call-{n}")),
-            name: (*name).to_owned(),
-            args: Map::new(),
-        });
-        let calls: Vec<ToolCall> = if told.is_empty() { calls.collect() } else { Vec::new() };
-        let stop = if calls.is_empty() { StopReason::Stop } else { StopReason::ToolCalls };
-        let message = Message::ai(Content::Text(told.join(" | ")), calls, None);
-        Ok(ModelReply { message, stop, usage: None })
-    }
-
-    fn ready(&self) -> bool {
-        !self.down.load(Ordering::SeqCst)
-    }
-}
-
-/// Tools named by their class; `slow` waits for a permit, every call is written down.
-struct Tools {
-    calls: Mutex<Vec<(String, String)>>,
-    called: Notify,
-    permits: Semaphore,
-}
-
-impl Tools {
-    fn new(permits: usize) -> Arc<Self> {
-        Arc::new(Self { calls: Mutex::default(), called: Notify::new(), permits: Semaphore::new(permits) })
-    }
-
-    fn calls_of(&self, tool: &str) -> Vec<String> {
-        let calls = self.calls.lock().unwrap();
-        calls.iter().filter(|(name, _)| name == tool).map(|(_, key)| key.clone()).collect()
-    }
-
-    async fn until_called(&self, tool: &str, times: usize) {
-        while self.calls_of(tool).len() < times {
-            self.called.notified().await;
-        }
-    }
-}
-
-#[async_trait]
-impl ToolHost for Tools {
-    async fn describe(&self, tools: &[ScriptTool]) -> Result<Vec<(String, CustomTool)>, ToolHostError> {
-        let described = tools.iter().map(|tool| {
-            let class = match tool.name.split('_').next() {
-                Some("pure") => Class::Pure,
-                Some("idempotent") => Class::Idempotent,
-                _ => Class::AtMostOnce,
-            };
-            let spec = ToolSpec {
-                name: tool.name.clone(),
-                description: "a tool".to_owned(),
-                parameters: json!({ "type": "object", "properties": {} }),
-            };
-            (tool.name.clone(), CustomTool { spec, class })
-        });
-        Ok(described.collect())
-    }
-
-    async fn call(&self, _: &Arc<[ScriptTool]>, call: Invocation, _: Class) -> Option<ToolResult> {
-        self.calls.lock().unwrap().push((call.tool.clone(), call.idempotency_key));
-        self.called.notify_one();
-        if call.tool.ends_with("slow") {
-            self.permits.acquire().await.unwrap().forget();
-        }
-        Some(ToolResult {
-            content: Content::Text(format!("{} done", call.tool)),
-            status: ToolStatus::Success,
-            files: Vec::new(),
-            values: Map::new(),
-        })
-    }
-}
-
-#[derive(Default)]
-struct Published {
-    sent: Mutex<Vec<OutboxMessage>>,
-    refused: Mutex<Vec<String>>,
-}
-
-impl Published {
-    fn events(&self) -> Vec<Value> {
-        let sent = self.sent.lock().unwrap();
-        sent.iter().map(|message| serde_json::from_slice(&message.body).unwrap()).collect()
-    }
-}
-
-#[async_trait]
-impl ResultPublisher for Published {
-    async fn publish(&self, message: &OutboxMessage) -> Result<(), PublishError> {
-        if self.refused.lock().unwrap().iter().any(|thread| **thread == *message.thread_id) {
-            return Err(PublishError("not this one".to_owned()));
-        }
-        self.sent.lock().unwrap().push(message.clone());
-        Ok(())
-    }
-}
-
-/// A clock that is an hour fast.
-struct Fast;
-
-impl Clock for Fast {
-    fn stamp(&self) -> Stamp {
-        let stamp = SystemClock.stamp();
-        Stamp { now_ns: stamp.now_ns + 3_600_000_000_000, ..stamp }
-    }
-}
-
-/// A store in memory that can be away.
-#[derive(Clone, Default)]
-struct Shaky {
-    inner: MemoryStore,
-    away: Arc<AtomicBool>,
-}
-
-impl Shaky {
-    fn there(&self) -> Result<&MemoryStore, StoreError> {
-        if self.away.load(Ordering::SeqCst) {
-            return Err(StoreError::Unavailable("away".to_owned()));
-        }
-        Ok(&self.inner)
-    }
-}
-
-#[async_trait]
-impl Store for Shaky {
-    async fn begin(&self, request: BeginRequest) -> Result<Begin, StoreError> {
-        self.there()?.begin(request).await
-    }
-    async fn acquire(&self, id: &str, owner: &Arc<str>) -> Result<Option<(Lease, JobRecord)>, StoreError> {
-        self.there()?.acquire(id, owner).await
-    }
-    async fn load(&self, thread_id: &str) -> Result<Snapshot, StoreError> {
-        self.there()?.load(thread_id).await
-    }
-    async fn commit(&self, lease: &Lease, commit: Commit) -> Result<(), StoreError> {
-        self.there()?.commit(lease, commit).await
-    }
-    async fn finish(&self, lease: &Lease, commit: Commit, end: Terminal) -> Result<Finished, StoreError> {
-        self.there()?.finish(lease, commit, end).await
-    }
-    async fn renew(&self, leases: &[Lease]) -> Result<Vec<Arc<str>>, StoreError> {
-        self.there()?.renew(leases).await
-    }
-    async fn release(&self, lease: &Lease, last_seq: u64) -> Result<(), StoreError> {
-        self.there()?.release(lease, last_seq).await
-    }
-    async fn job(&self, job_id: &str) -> Result<Option<JobRecord>, StoreError> {
-        self.there()?.job(job_id).await
-    }
-    async fn jobs_of(&self, thread_id: &str) -> Result<Vec<JobRecord>, StoreError> {
-        self.there()?.jobs_of(thread_id).await
-    }
-    async fn recent_jobs(&self, limit: usize) -> Result<Vec<JobSummary>, StoreError> {
-        self.there()?.recent_jobs(limit).await
-    }
-    async fn request_cancel(&self, job_id: &str) -> Result<Option<JobRecord>, StoreError> {
-        self.there()?.request_cancel(job_id).await
-    }
-    async fn cancel_requests(&self, job_ids: &[Arc<str>]) -> Result<Vec<Arc<str>>, StoreError> {
-        self.there()?.cancel_requests(job_ids).await
-    }
-    async fn outbox_due(&self, min_age: Duration, limit: usize) -> Result<Vec<OutboxMessage>, StoreError> {
-        self.there()?.outbox_due(min_age, limit).await
-    }
-    async fn outbox_sent(&self, sent: &[OutboxMessage]) -> Result<(), StoreError> {
-        self.there()?.outbox_sent(sent).await
-    }
-    async fn orphans(
-        &self,
-        idle: Duration,
-        handed_back: Duration,
-        limit: usize,
-    ) -> Result<Vec<Arc<str>>, StoreError> {
-        self.there()?.orphans(idle, handed_back, limit).await
-    }
-    async fn overdue(&self, limit: usize) -> Result<Vec<JobRecord>, StoreError> {
-        self.there()?.overdue(limit).await
-    }
-    async fn end_queued(&self, terminal: Terminal) -> Result<bool, StoreError> {
-        self.there()?.end_queued(terminal).await
-    }
-    async fn elect(&self, role: &str, owner: &Arc<str>, ttl: Duration) -> Result<bool, StoreError> {
-        self.there()?.elect(role, owner, ttl).await
-    }
-    async fn now_ms(&self) -> Result<i64, StoreError> {
-        self.there()?.now_ms().await
-    }
-    async fn dead_letter(&self, letter: DeadLetter) -> Result<(), StoreError> {
-        self.there()?.dead_letter(letter).await
-    }
-    async fn dead_letters(
-        &self,
-        before: Option<i64>,
-        limit: usize,
-    ) -> Result<Vec<DeadLetterRecord>, StoreError> {
-        self.there()?.dead_letters(before, limit).await
-    }
-    async fn events(&self, thread_id: &str, after: u64, limit: usize) -> Result<Vec<JournalRow>, StoreError> {
-        self.there()?.events(thread_id, after, limit).await
-    }
-    async fn delete_thread(&self, thread_id: &str) -> Result<bool, StoreError> {
-        self.there()?.delete_thread(thread_id).await
-    }
-    async fn purge(&self, retention: &Retention, batch: usize) -> Result<u64, StoreError> {
-        self.there()?.purge(retention, batch).await
-    }
-    async fn health(&self) -> Result<(), StoreError> {
-        self.there()?.health().await
-    }
-}
-
-/// What workers share.
-struct World {
-    store: Shaky,
-    tools: Arc<Tools>,
-    published: Arc<Published>,
-    clock: Arc<dyn Clock>,
-}
-
-impl World {
-    fn new(tools: Arc<Tools>) -> Self {
-        Self { store: Shaky::default(), tools, published: Arc::default(), clock: Arc::new(SystemClock) }
-    }
-
-    fn worker(&self, owner: &str, model: Arc<Model>) -> Executor {
-        let backends = Backends {
-            store: Arc::new(self.store.clone()),
-            sink: Arc::new(InProcess::new(InProcessLimits::default(), stream::gap)),
-            models: model,
-            tools: self.tools.clone(),
-            publisher: self.published.clone(),
-            clock: self.clock.clone(),
-        };
-        let settings = RuntimeSettings {
-            sweep_every: Duration::from_millis(20),
-            orphan_after: Duration::ZERO,
-            handed_back_after: Duration::ZERO,
-            outbox_after: Duration::ZERO,
-            ..RuntimeSettings::new(owner)
-        };
-        Executor::new(backends, settings)
-    }
-
-    /// The worker dies, and its leases run out.
-    fn kill(&self, worker: &Executor, thread: &str) {
-        worker.abandon();
-        self.store.inner.expire(thread);
-    }
-
-    async fn job(&self, job_id: &str) -> JobRecord {
-        self.store.inner.job(job_id).await.unwrap().unwrap()
-    }
-
-    /// The texts of the thread's tool messages.
-    async fn told(&self, thread: &str) -> Vec<String> {
-        let rows = self.store.inner.load(thread).await.unwrap().rows;
-        let state = agent_langgraph_codec::load_graph(&rows, "").unwrap().unwrap();
-        let answers = state.messages.iter().filter(|message| matches!(message.kind, Kind::Tool { .. }));
-        answers.map(|message| message.text("")).collect()
-    }
-}
-
-fn job_with(job_id: &str, thread_id: &str, tools: &[&str], more: &Value) -> JobRequest {
-    let definitions: Vec<Value> =
-        tools.iter().map(|name| json!({ "name": name, "runtime": { "script": "pass" } })).collect();
-    let mut body = json!({
-        "job_id": job_id, "thread_id": thread_id,
-        "agent_definition": {
-            "tool_definitions": definitions,
-            "nodes": [{ "type": "orchestrator", "config": {
-                "name": "main", "system_prompt": "You work.", "tools": tools,
-                "model": { "provider": "openai", "model": "scripted" } } }],
-        },
-        "input_payload": { "messages": [{ "role": "user", "content": "go" }] },
-    });
-    for (name, value) in more.as_object().into_iter().flatten() {
-        body[name] = value.clone();
-    }
-    JobRequest::parse(body.to_string().as_bytes(), &[], &Limits::default(), None).unwrap()
-}
-
-fn job(job_id: &str, thread_id: &str, tools: &[&str]) -> JobRequest {
-    job_with(job_id, thread_id, tools, &json!({}))
-}
-
-async fn submit(worker: &Executor, job: JobRequest) -> agent_executor_runtime::JobHandle {
-    let slot = worker.direct_slot().await.unwrap();
-    match worker.submit(job, slot).await.unwrap() {
-        Submission::Running(handle) => handle,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn calling(tools: &[&'static str]) -> Arc<Model> {
-    Arc::new(Model { tools: tools.to_vec(), ..Model::default() })
-}
+use common::submit;
+use world::{Fast, Model, Tools, World, calling, job, job_with};
 
 #[tokio::test]
 async fn an_at_most_once_call_is_never_made_twice_and_the_model_is_told() {
@@ -665,4 +325,37 @@ async fn one_result_that_cannot_leave_does_not_keep_the_others() {
         .map(|message| message.id.clone())
         .collect::<BTreeSet<_>>();
     assert_eq!(ids.len(), 3, "one id for each result");
+}
+
+#[tokio::test]
+async fn a_stored_job_that_nobody_can_read_fails_and_leaves_no_hole_in_the_events() {
+    let world = World::new(Tools::new(0));
+    let job = NewJob {
+        job_id: Arc::from("j1"),
+        thread_id: Arc::from("t1"),
+        payload_hash: "hash".to_owned(),
+        request: Bytes::from_static(b"{"),
+        deadline: None,
+    };
+    let request = BeginRequest { job, owner: Arc::from("a worker that is gone"), fresh: None };
+    let begun = world.store.begin(request).await.unwrap();
+    assert!(matches!(begun, Begin::Started { .. }), "{begun:?}");
+    world.store.inner.expire("t1");
+
+    let worker = world.worker("two", calling(&[]));
+    worker.start();
+    let ended = worker.wait("j1").await.unwrap().unwrap();
+
+    assert_eq!(ended.status, JobStatus::Failed);
+    let event = &world.published.events()[0];
+    assert_eq!(event["data"]["error"]["code"], "input.stored");
+    let rows = world.store.events("t1", 0, 10).await.unwrap();
+    let lines: Vec<Value> = rows
+        .iter()
+        .flat_map(|row| agent_wire::journal::split(&row.events))
+        .map(|line| serde_json::from_slice(&line).unwrap())
+        .collect();
+    let kinds: Vec<&str> = lines.iter().map(|line| line["event_type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["attempt_superseded", "error", "end"]);
+    assert_eq!(lines[0]["data"]["from_seq"], 1, "the numbers of the one that is gone are accounted for");
 }
