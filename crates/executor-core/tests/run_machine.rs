@@ -9,47 +9,24 @@
     reason = "helpers of tests stand outside of the test functions"
 )]
 
+#[cfg(test)]
+#[path = "recorded_runs/machine.rs"]
+#[expect(dead_code, reason = "every test takes its part of the helpers")]
+mod machine;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use agent_executor_core::{
-    AgentSpec, Channels, Compiled, ContextSettings, Definition, Effect, Event, Finish, ModelRef, ModelReply,
-    ModelRequest, Outcome, Run, RunInput, RunLimits, RunSetup, Stamp, StepCommit, StopReason, StreamEvent,
-    has_begun,
+    Compiled, Definition, Effect, Event, Finish, ModelReply, ModelRequest, Outcome, Run, RunInput, RunLimits,
+    RunSetup, Stamp, StepCommit, StopReason, StreamEvent, has_begun,
 };
 use agent_langgraph_codec::{Content, Kind, Message, Rows, ToolCall};
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-fn agent(name: &str, prompt: &str) -> AgentSpec {
-    AgentSpec {
-        name: name.to_owned(),
-        description: "d".to_owned(),
-        system_prompt: prompt.to_owned(),
-        tools: Vec::new(),
-        model: Some(ModelRef { provider: "openai".to_owned(), model: "scripted".to_owned() }),
-        recursion_limit: None,
-        without_tools: Vec::new(),
-        channels: Channels::new(),
-        response_format: None,
-        context: ContextSettings::default(),
-    }
-}
-
 fn definition() -> Definition {
-    Definition {
-        name: "test".to_owned(),
-        orchestrator: agent("main", "[main]"),
-        specialists: vec![agent("writer one", "[sub]")],
-        tools: Vec::new(),
-        user_request: None,
-        required_files: Vec::new(),
-        fail_if_output_matches: Vec::new(),
-        recursion_limit: None,
-        general_purpose: true,
-        hash: String::new(),
-        document: Arc::new(Value::Null),
-    }
+    machine::definition(machine::agent("main", "[main]"), vec![machine::agent("writer one", "[sub]")])
 }
 
 fn setup(limits: RunLimits) -> RunSetup {
