@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use agent_testkit::python_venv;
 use anyhow::{Context, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
-use xshell::{Shell, cmd};
+use xshell::cmd;
 
 use crate::flags::Bench;
 use crate::{down, place, stack, up};
@@ -50,7 +51,7 @@ impl Bench {
             !stack::real_model(),
             "a model provider is set in the environment; the bench needs the scripted one"
         );
-        let python = environment(&place::shell()?)?;
+        let python = environment()?;
         let worker = stack::build_worker(!self.dev)?;
         up::servers(!self.dev)?;
         let measured = self.measure(&worker, &python, &driver);
@@ -124,16 +125,7 @@ fn memory(pid: i32) -> u64 {
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }
 
-/// A Python with the driver's modules, in target/bench-venv.
-fn environment(sh: &Shell) -> anyhow::Result<PathBuf> {
-    let folder = place::root().join("target/bench-venv");
-    let python = folder.join("bin/python");
-    if cmd!(sh, "{python} -c 'import nats, redis, aiohttp'").quiet().ignore_stderr().run().is_err() {
-        println!("xtask: making target/bench-venv with nats-py, redis and aiohttp");
-        cmd!(sh, "python3 -m venv {folder}").quiet().run()?;
-        cmd!(sh, "{python} -m pip install -q --disable-pip-version-check nats-py redis aiohttp")
-            .quiet()
-            .run()?;
-    }
-    Ok(python)
+/// A Python with the driver's modules.
+fn environment() -> anyhow::Result<PathBuf> {
+    python_venv("bench-venv", &["nats-py", "redis", "aiohttp"])
 }

@@ -12,6 +12,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use agent_testkit::python_or_skip;
 use common::{Plan, job};
 
 fn folder() -> PathBuf {
@@ -87,18 +88,8 @@ async fn the_shell_client_publishes_follows_and_reads() {
 
 /// Schemathesis in an environment of its own; `None`, with the reason, where it cannot be had.
 fn schemathesis() -> Option<PathBuf> {
-    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("schemathesis-venv");
-    let (python, program, done) =
-        (venv.join("bin/python"), venv.join("bin/schemathesis"), venv.join("installed"));
-    if done.exists() {
-        return Some(program);
-    }
-    let install = ["-m", "pip", "install", "--quiet", "schemathesis==4.4.4", "hypothesis==6.148.0"];
-    if !runs("python3", &["-m", "venv", venv.to_str()?]) || !runs(python.to_str()?, &install) {
-        return None;
-    }
-    std::fs::write(done, "").ok()?;
-    Some(program)
+    let python = python_or_skip("schemathesis-venv", &["schemathesis==4.4.4", "hypothesis==6.148.0"])?;
+    Some(python.with_file_name("schemathesis"))
 }
 
 #[tokio::test(flavor = "multi_thread")]

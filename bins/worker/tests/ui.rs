@@ -7,7 +7,7 @@ mod common;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use agent_testkit::{ModelFault, python_with, until};
+use agent_testkit::{ModelFault, python_or_skip, until};
 use common::{PATIENCE, Plan, http, job};
 
 const TOKEN: &str = "a-token-of-this-test";
@@ -32,7 +32,7 @@ async fn the_page_shows_a_job_live_its_files_and_its_failure() {
     if !browser() {
         return;
     }
-    let Some(python) = python_with("selenium-venv", &["selenium==4.52.0"]) else { return };
+    let Some(python) = python_or_skip("selenium-venv", &["selenium==4.52.0"]) else { return };
     let Some(stack) = Plan::default().env("API_TOKENS", format!("test={TOKEN}")).start().await else {
         return;
     };
