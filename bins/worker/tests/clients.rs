@@ -102,6 +102,8 @@ async fn every_operation_answers_as_the_openapi_document_says() {
     let url = format!("http://127.0.0.1:{}/openapi.json", stack.port);
     let output = tokio::task::spawn_blocking(move || {
         Command::new(program)
+            // It keeps its examples where it runs.
+            .current_dir(env!("CARGO_TARGET_TMPDIR"))
             .args(["run", &url])
             // Else it makes up tokens that are no HTTP, and the server below us answers.
             .args(["--header", "Authorization: Bearer any"])
