@@ -195,7 +195,9 @@ fn tools(settings: &Settings) -> Arc<dyn ToolHost> {
     let probed = host.clone();
     tokio::spawn(async move {
         if let Err(error) = probed.probe().await {
-            warn!(event = "tool_scripts_unavailable", code = error.code(), %error);
+            warn!(event = "tool_scripts_unavailable", code = error.code(), %error,
+                runbook = "docs/operations.md#tools-no_sandbox");
+            agent_telemetry::metric::TOOL_SCRIPTS_UNAVAILABLE.with(&[]).set(1.0);
         }
     });
     host

@@ -21,6 +21,7 @@ use crate::calls::{Asked, Calls, Ended, Handed, Start};
 use crate::executor::Shared;
 use crate::leases::{Pulse, Signals};
 use crate::outlet::Outlet;
+use crate::setbacks::StoreCall;
 use crate::traced;
 
 /// What the driver waits for.
@@ -375,6 +376,7 @@ pub(crate) async fn commit_patiently(
             }
             Err(error) if error.is_transient() && Instant::now() < give_up => {
                 warn!(event = "commit_delayed", thread_id = %lease.thread_id, %error);
+                StoreCall::Commit.failed();
                 tokio::select! {
                     biased;
                     () = tokio::time::sleep(pause) => {}

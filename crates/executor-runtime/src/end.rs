@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_checkpoint_store::{JobRecord, JobStatus, OutboxMessage, StoreError, Terminal};
+use agent_telemetry::metric;
 use agent_wire::{JobRequest, JobResult, ResultEvent, ResultForm};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -68,6 +69,7 @@ impl Executor {
         if tokio::time::timeout(FORGET, forgotten).await.is_err() {
             // They go by themselves within the cache's own time.
             warn!(event = "cached_events_not_deleted", thread_id);
+            metric::REDIS_DELETE_ERRORS.with(&[]).increment(1);
         }
         info!(event = "thread_deleted", thread_id, there);
         Ok(there)

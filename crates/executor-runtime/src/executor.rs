@@ -18,6 +18,7 @@ use crate::definitions::Definitions;
 use crate::leases::Leases;
 use crate::ports::{Clock, ResultPublisher};
 use crate::relay::Unsent;
+use crate::setbacks::StoreCall;
 use crate::settings::RuntimeSettings;
 use crate::sweep::Upkeep;
 use crate::waiters::{Waiter, Waiters};
@@ -152,6 +153,7 @@ impl Shared {
         if let Err(error) = self.backends.store.outbox_sent(&sent).await {
             // They will be sent once more, under the same ids.
             warn!(event = "outbox_not_marked", messages = sent.len(), %error);
+            StoreCall::Outbox.failed();
         }
     }
 }
@@ -337,7 +339,10 @@ impl Executor {
                 Ok(None) => return Ok(None),
                 Ok(Some(job)) if job.status.is_terminal() => return Ok(Some(job)),
                 Ok(Some(_)) => {}
-                Err(error) if error.is_transient() => warn!(event = "job_unread", job_id, %error),
+                Err(error) if error.is_transient() => {
+                    warn!(event = "job_unread", job_id, %error);
+                    StoreCall::Status.failed();
+                }
                 Err(error) => return Err(error),
             }
             // It may run elsewhere, so the store is asked again after a while.

@@ -9,6 +9,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use crate::setbacks::StoreCall;
+
 /// What a run is told from outside.
 #[derive(Debug, Clone)]
 pub(crate) struct Signals {
@@ -141,11 +143,17 @@ impl Leases {
                 }
                 self.stand(&leases, &lost, asked);
             }
-            Err(error) => warn!(event = "lease_renewal_failed", leases = leases.len(), %error),
+            Err(error) => {
+                warn!(event = "lease_renewal_failed", leases = leases.len(), %error);
+                StoreCall::Renewal.failed();
+            }
         }
         match store.cancel_requests(&jobs).await {
             Ok(wanted) => wanted.iter().for_each(|job_id| self.cancel(job_id)),
-            Err(error) => warn!(event = "cancel_requests_unread", %error),
+            Err(error) => {
+                warn!(event = "cancel_requests_unread", %error);
+                StoreCall::Cancels.failed();
+            }
         }
     }
 

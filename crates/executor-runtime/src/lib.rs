@@ -15,6 +15,7 @@ mod leases;
 mod outlet;
 mod ports;
 mod relay;
+mod setbacks;
 mod settings;
 mod sweep;
 mod takeover;

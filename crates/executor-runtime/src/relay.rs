@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tracing::{error, info, warn};
 
 use crate::executor::{Executor, Shared};
+use crate::setbacks::StoreCall;
 
 /// How long a try to publish may take.
 const TRY: Duration = Duration::from_secs(10);
@@ -168,7 +169,10 @@ impl Executor {
                     self.shared.relay(message).await;
                 }
             }
-            Err(error) => warn!(event = "outbox_unread", %error),
+            Err(error) => {
+                warn!(event = "outbox_unread", %error);
+                StoreCall::Outbox.failed();
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use crate::executor::Executor;
 use crate::failure::Failed;
+use crate::setbacks::{StoreCall, sweep_failed};
 use crate::work::Taken;
 
 /// The role's name among the leases.
@@ -28,28 +29,33 @@ pub(crate) struct Upkeep {
     purged: Mutex<Option<Instant>>,
 }
 
+fn failed(what: &'static str, error: &StoreError) {
+    warn!(event = "sweep_failed", what, %error, runbook = "docs/operations.md#sweep-failed");
+    sweep_failed(what);
+}
+
 impl Executor {
     /// One round, if this worker is the one that is elected.
     pub(crate) async fn sweep(&self) {
         match self.elected().await {
             Ok(true) => {}
             Ok(false) => return,
-            Err(error) => return warn!(event = "sweep_failed", what = "election", %error),
+            Err(error) => return failed("election", &error),
         }
         if let Err(error) = self.shared.relay_due().await {
-            warn!(event = "sweep_failed", what = "outbox", %error);
+            failed("outbox", &error);
         }
         if let Err(error) = self.end_overdue().await {
-            warn!(event = "sweep_failed", what = "deadlines", %error);
+            failed("deadlines", &error);
         }
         match self.adopt_orphans().await {
             Ok(true) => {}
             // Full: whoever has room shall do it.
             Ok(false) => self.resign().await,
-            Err(error) => warn!(event = "sweep_failed", what = "orphans", %error),
+            Err(error) => failed("orphans", &error),
         }
         if let Err(error) = self.purge().await {
-            warn!(event = "sweep_failed", what = "retention", %error);
+            failed("retention", &error);
         }
     }
 
@@ -74,6 +80,7 @@ impl Executor {
         metrics::gauge!("agent_executor_sweeper").set(0.0);
         if let Err(error) = shared.backends.store.elect(ROLE, &shared.settings.owner, Duration::ZERO).await {
             // It runs out by itself.
+            StoreCall::Release.failed();
             warn!(event = "sweeper_not_resigned", %error);
         }
     }

@@ -7,6 +7,8 @@ use agent_checkpoint_store::Store;
 use tokio::sync::watch;
 use tracing::warn;
 
+use crate::setbacks::StoreCall;
+
 #[derive(Debug, Default)]
 pub(crate) struct Watches(Mutex<BTreeMap<Arc<str>, watch::Sender<u64>>>);
 
@@ -39,7 +41,11 @@ impl Watches {
                     }
                 }
             }
-            Err(error) => warn!(event = "journals_unread", threads = threads.len(), %error),
+            Err(error) => {
+                warn!(event = "journals_unread", threads = threads.len(), %error,
+                    runbook = "docs/operations.md#journals-unread");
+                StoreCall::Journal.failed();
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use agent_checkpoint_store::{
 use agent_executor_core::{
     Effect, Finish, Input, Outcome, Run, RunInput, RunLimits, RunSetup, StepCommit, has_begun,
 };
+use agent_telemetry::metric;
 use agent_telemetry::traces::JobTrace;
 use agent_wire::{JobRequest, JobResult, ResultEvent, ResultForm};
 use futures_util::FutureExt;
@@ -24,6 +25,7 @@ use crate::executor::{Executor, JobEnd, JobHandle, Shared, Slot, Submission};
 use crate::failure::Failed;
 use crate::leases::{Pulse, Signals};
 use crate::outlet::{Known, Outlet, OutletParts};
+use crate::setbacks::StoreCall;
 use crate::{takeover, traced};
 
 /// A job made ready to run.
@@ -198,6 +200,7 @@ impl Executor {
             Err(Halt::Failed(failed)) => return ending.fail(failed, outlet).await,
             Err(Halt::Store(error)) => {
                 warn!(event = "job_handed_back", reason = "store", %error);
+                StoreCall::Begin.failed();
                 return ending.hand_back(outlet, None).await;
             }
         };
@@ -466,6 +469,7 @@ impl Ending {
                 }
                 Err(error) if error.is_transient() && Instant::now() < give_up => {
                     warn!(event = "finish_delayed", %error);
+                    StoreCall::Finish.failed();
                     tokio::select! {
                         biased;
                         () = tokio::time::sleep(pause) => {}
@@ -494,9 +498,11 @@ impl Ending {
         if let Err(error) = self.shared.backends.store.release(&self.lease, outlet.last_seq()).await {
             // It runs out by itself.
             warn!(event = "lease_not_released", %error);
+            StoreCall::Release.failed();
         }
         self.span.end(Some("handed_back"));
         info!(event = "job_handed_back");
+        metric::JOBS_HANDED_BACK.with(&[]).increment(1);
         (JobEnd::HandedBack, None)
     }
 
@@ -505,6 +511,8 @@ impl Ending {
     fn let_run_out(self, error: &StoreError) -> Ended {
         self.shared.leases.drop_lease(&self.lease);
         warn!(event = "events_not_journalled", job_id = %self.job.job_id, %error);
+        StoreCall::Journal.failed();
+        metric::JOBS_HANDED_BACK.with(&[]).increment(1);
         (JobEnd::HandedBack, None)
     }
 

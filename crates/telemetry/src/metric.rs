@@ -79,6 +79,16 @@ metrics! {
         "Jobs that nobody held and that this worker took up."
     JOB_PANICS = Counter "job_panics_total";
         "Runs that ended by a bug of ours; their jobs go to another worker."
+    JOBS_HANDED_BACK = Counter "jobs_handed_back_total";
+        "Jobs that this worker gave back unfinished: it drained, or the store stayed away."
+    STORE_CALL_FAILURES = Counter "store_call_failures_total"
+        [Label::closed("call", &[
+            "begin", "commit", "finish", "renewal", "cancels", "journal", "release", "outbox", "status",
+        ])];
+        "Calls to the store that failed for now, by what they were for; somebody tries them again."
+    SWEEP_FAILURES = Counter "sweep_failures_total"
+        [Label::closed("what", &["election", "outbox", "deadlines", "orphans", "retention"])];
+        "Parts of the upkeep that failed; the next round tries them again."
     TOOL_OUTCOMES_UNKNOWN = Counter "tool_outcomes_unknown_total";
         "At-most-once calls whose outcome nobody can tell; the model was told so."
     SWEEPER = Gauge "sweeper";
@@ -103,6 +113,9 @@ metrics! {
     NATS_MESSAGES_FAILED = Counter "nats_messages_failed_total"
         as ["deepagents_runtime_nats_messages_failed_total", "nats_messages_failed_total"];
         "Messages that were refused, or whose job failed."
+    NATS_ERRORS = Counter "nats_errors_total"
+        [Label::closed("what", &["connection", "consumer", "fetch", "ack", "admit", "dead_letter", "cancel"])];
+        "What failed between the worker and NATS, or on a message's way into the store; it is tried again."
     DEAD_LETTERS = Counter "dead_letters_total" [CODE];
         "Messages kept as dead letters, by the refusal's code."
     MODEL_REQUESTS = Counter "model_requests_total"
@@ -133,11 +146,15 @@ metrics! {
             "reply", "wall", "cpu", "memory", "processes", "folder", "result", "died", "not_started", "lost",
         ])];
         "Calls of a definition's scripts, by what ended them."
+    TOOL_SCRIPTS_UNAVAILABLE = Gauge "tool_scripts_unavailable";
+        "1 where scripts are allowed and cannot be run as they must be."
     REDIS_PUBLISH = Counter "redis_publish_total" [Label::closed("event_type", EVENT_TYPES)]
         as ["deepagents_runtime_redis_publish_total"];
         "Stream events published."
     REDIS_PUBLISH_ERRORS = Counter "redis_publish_errors_total" as ["deepagents_runtime_redis_publish_errors_total"];
         "Stream events whose publishing failed or has an unknown outcome."
+    REDIS_DELETE_ERRORS = Counter "redis_delete_errors_total";
+        "Deleted threads whose events the cache may keep until its own time is over."
     STREAM_DROPPED = Counter "stream_dropped_total";
         "Stream events dropped for want of room or after a failed publishing; a gap stands in their place."
     HTTP_REQUESTS = Counter "http_requests_total"

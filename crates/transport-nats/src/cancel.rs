@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use agent_executor_runtime::Executor;
+use agent_telemetry::metric;
 use async_nats::{Message, Subscriber};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
@@ -25,6 +26,7 @@ pub async fn answer_cancels(nats: Nats, executor: Executor) {
             Ok(requests) => serve(&nats, &executor, requests).await,
             Err(error) => {
                 warn!(event = "cancel_requests_unheard", %error);
+                metric::NATS_ERRORS.with(&["cancel"]).increment(1);
                 tokio::time::sleep(AGAIN).await;
             }
         }
@@ -58,6 +60,7 @@ async fn reply(nats: &Nats, executor: &Executor, request: &Message) {
     let Some(to) = request.reply.clone() else { return };
     if let Err(error) = nats.client.publish(to, answer.to_string().into()).await {
         warn!(event = "cancel_request_unanswered", job_id, %error);
+        metric::NATS_ERRORS.with(&["cancel"]).increment(1);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_telemetry::metric;
 use async_nats::jetstream::{self, consumer};
 use async_nats::{Client, ConnectOptions, Event};
 use bytes::Bytes;
@@ -80,6 +81,7 @@ fn log(event: &Event) {
         info!(event = "nats_connected");
     } else {
         warn!(event = "nats_event", what = %event);
+        metric::NATS_ERRORS.with(&["connection"]).increment(1);
     }
 }
 

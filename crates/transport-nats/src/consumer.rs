@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use agent_executor_runtime::{Executor, Slot};
+use agent_telemetry::metric;
 use async_nats::jetstream::AckKind;
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::consumer::pull::Batch;
@@ -39,6 +40,7 @@ pub async fn consume(nats: Nats, executor: Executor) {
                         error = missing,
                         runbook = "docs/operations.md#nats-stream-or-consumer-missing"
                     );
+                    metric::NATS_ERRORS.with(&["consumer"]).increment(1);
                     drop(first);
                     pause(&executor).await;
                     continue;
@@ -75,6 +77,7 @@ async fn give_back(batch: &mut Batch) {
     while let Ok(Some(Ok(message))) = tokio::time::timeout_at(until, batch.next()).await {
         if let Err(error) = message.ack_with(AckKind::Nak(None)).await {
             warn!(event = "nats_ack_failed", %error);
+            metric::NATS_ERRORS.with(&["ack"]).increment(1);
         }
     }
 }
@@ -93,6 +96,7 @@ async fn pull(
         Ok(batch) => batch,
         Err(error) => {
             warn!(event = "nats_fetch_error", %error);
+            metric::NATS_ERRORS.with(&["fetch"]).increment(1);
             pause(executor).await;
             return false;
         }
@@ -116,6 +120,7 @@ async fn pull(
             }
             Some(Err(error)) => {
                 warn!(event = "nats_fetch_error", %error);
+                metric::NATS_ERRORS.with(&["fetch"]).increment(1);
                 pause(executor).await;
                 return false;
             }

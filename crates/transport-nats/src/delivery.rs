@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use agent_executor_runtime::{Executor, JobEnd, JobHandle, Slot, Submission};
+use agent_telemetry::metric;
 use agent_wire::{JobRequest, RawMessage, Refusal};
 use async_nats::jetstream::{AckKind, Message};
 use tracing::{debug, warn};
@@ -59,6 +60,7 @@ async fn decide(nats: &Nats, executor: &Executor, message: &Message, slot: Slot)
         Ok(Submission::IdReused) => refuse(nats, executor, message, &reused).await,
         Err(error) => {
             warn!(event = "job_not_admitted", subject, %error);
+            metric::NATS_ERRORS.with(&["admit"]).increment(1);
             Some(AckKind::Nak(Some(BACK_OFF)))
         }
     }
@@ -79,6 +81,7 @@ async fn after(
             () = tokio::time::sleep(every) => {
                 if let Err(error) = message.ack_with(AckKind::Progress).await {
                     warn!(event = "nats_progress_failed", %error);
+                    metric::NATS_ERRORS.with(&["ack"]).increment(1);
                 }
             }
         }
@@ -103,6 +106,7 @@ async fn refuse(nats: &Nats, executor: &Executor, message: &Message, refusal: &R
         Ok(()) => Some(AckKind::Term),
         Err(error) => {
             warn!(event = "dead_letter_not_written", %error);
+            metric::NATS_ERRORS.with(&["dead_letter"]).increment(1);
             Some(AckKind::Nak(Some(BACK_OFF)))
         }
     }

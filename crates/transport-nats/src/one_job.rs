@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use agent_executor_runtime::Executor;
+use agent_telemetry::metric;
 use futures_util::StreamExt;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -34,6 +35,7 @@ pub async fn consume_one(nats: &Nats, executor: &Executor, patience: Duration) -
             Ok(consumer) => consumer,
             Err(missing) => {
                 warn!(event = "nats_consumer_missing", error = missing);
+                metric::NATS_ERRORS.with(&["consumer"]).increment(1);
                 drop(slot);
                 tokio::time::sleep(MISSING_PAUSE).await;
                 continue;
@@ -61,6 +63,7 @@ pub async fn consume_one(nats: &Nats, executor: &Executor, patience: Duration) -
             }
             Some(Err(error)) => {
                 warn!(event = "nats_fetch_error", %error);
+                metric::NATS_ERRORS.with(&["fetch"]).increment(1);
                 tokio::time::sleep(MISSING_PAUSE).await;
             }
             None => {}
