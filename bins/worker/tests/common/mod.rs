@@ -266,13 +266,25 @@ impl Stack {
         metric(self.port, name).await
     }
 
+    /// The job's status in the table; `None`: it is not there.
+    pub async fn store_job(&self, job_id: &str) -> Option<String> {
+        let query = "select status from agent_jobs where job_id = $1";
+        let row = self.postgres().await.query_opt(query, &[&job_id]).await.unwrap();
+        row.map(|row| row.get(0))
+    }
+
     /// Waits until no message is left to deliver or to acknowledge.
     pub async fn settled(&self) {
+        self.settled_but(0).await;
+    }
+
+    /// Waits until only so many messages are in work.
+    pub async fn settled_but(&self, in_work: usize) {
         let context = self.jetstream().await;
         until("every message is acknowledged", PATIENCE, async || {
             let stream = context.get_stream("AGENT_EXECUTION").await.ok()?;
             let info = stream.consumer_info("agent-executor-workers").await.ok()?;
-            (info.num_pending == 0 && info.num_ack_pending == 0).then_some(())
+            (info.num_pending == 0 && info.num_ack_pending == in_work).then_some(())
         })
         .await
         .unwrap();
