@@ -10,7 +10,7 @@ use serde_json::Value;
 use xshell::cmd;
 
 use crate::flags::Bench;
-use crate::{down, place, stack, up};
+use crate::{down, place, stack, streams, up};
 
 /// What the driver is asked for; `jobs` fills `--n` unless the row says so itself.
 struct Row {
@@ -42,6 +42,9 @@ const ROWS: &[Row] = &[
 
 impl Bench {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
+        if self.streams {
+            return self.measure_streams();
+        }
         let Some(driver) = place::shared().map(|shared| shared.join("bench/load_driver.py")) else {
             println!("skipped: ../shared/bench is absent (AGENT_EXECUTOR_SHARED may name the folder)");
             return Ok(());
@@ -55,6 +58,15 @@ impl Bench {
         let worker = stack::build_worker(!self.dev)?;
         up::servers(!self.dev)?;
         let measured = self.measure(&worker, &python, &driver);
+        down::all()?;
+        measured
+    }
+
+    fn measure_streams(&self) -> anyhow::Result<()> {
+        let worker = stack::build_worker(!self.dev)?;
+        up::servers(!self.dev)?;
+        let plan = streams::Plan { idle: self.idle.unwrap_or(1_000), active: self.active.unwrap_or(200) };
+        let measured = plan.measure(&worker);
         down::all()?;
         measured
     }
@@ -119,7 +131,7 @@ fn line(name: &str, output: &Value) -> String {
 }
 
 /// Resident memory in KiB, from /proc.
-fn memory(pid: i32) -> u64 {
+pub(crate) fn memory(pid: i32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or_default()

@@ -51,6 +51,12 @@ xflags::xflags! {
             optional --dev
             /// Jobs for each scenario, default 200.
             optional --jobs jobs: u32
+            /// Instead: idle WebSockets and followed streams on one worker, their memory and the time a token takes.
+            optional --streams
+            /// With --streams: how many WebSockets wait for nothing, default 1000.
+            optional --idle idle: usize
+            /// With --streams: how many jobs run at once, each with a follower, default 200.
+            optional --active active: usize
         }
 
         /// Plays the recorded scenarios against the real worker and compares: requests, state, events, results, rows.

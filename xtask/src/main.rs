@@ -19,6 +19,7 @@ mod outsiders;
 mod place;
 mod sim;
 mod stack;
+mod streams;
 mod test;
 mod tidy;
 mod up;

@@ -1,18 +1,19 @@
 //! A model provider that always answers the same (see `script.rs` for what), over HTTP, in OpenAI's chat
 //! completions shape, streaming and not.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::script::Plan;
+use crate::script::{Plan, SENT_AT};
 
 /// Kept for assertions; older ones go first.
 const BODIES_KEPT: usize = 1_000;
@@ -216,12 +217,21 @@ async fn stream_answer(
                 tokio::time::sleep(delay).await;
             }
         }
-        let event = format!("data: {data}\n\n");
+        let event = format!("data: {}\n\n", sent_now(data));
         out.push_str(&format!("{:x}\r\n{event}\r\n", event.len()));
     }
     out.push_str("0\r\n\r\n");
     stream.write_all(out.as_bytes()).await?;
     Ok(true)
+}
+
+/// The event with the present moment where it asks for it.
+fn sent_now(data: &str) -> Cow<'_, str> {
+    if !data.contains(SENT_AT) {
+        return Cow::Borrowed(data);
+    }
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Cow::Owned(data.replace(SENT_AT, &format!("{} ", since.as_micros())))
 }
 
 /// The events of a stream; `true` marks the pieces that are paced and counted.

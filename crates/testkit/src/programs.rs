@@ -35,6 +35,21 @@ pub fn redis_server() -> Option<PathBuf> {
     find(&["dragonfly", "valkey-server", "redis-server"])
 }
 
+/// A browser and the driver that steers it.
+#[derive(Debug, Clone)]
+pub struct Browser {
+    /// Chromium or Chrome.
+    pub program: PathBuf,
+    /// Its WebDriver.
+    pub driver: PathBuf,
+}
+
+/// The browser of this machine; tests that look at pages skip without one.
+pub fn browser() -> Option<Browser> {
+    let program = find(&["chromium", "chromium-browser", "google-chrome"])?;
+    Some(Browser { program, driver: find(&["chromedriver"])? })
+}
+
 /// What is missing for local servers, each with what to install; empty where all three are there.
 pub fn missing() -> Vec<&'static str> {
     let mut list = Vec::new();

@@ -1,11 +1,33 @@
 //! What the scripted model answers. Only a marker in the system prompt and the number of assistant turns in the
 //! request decide, so a job gives the same transcript on every engine: `[[fake:hello]]` one text; `tools` five
 //! file tools, one a turn, then text; `orch` three `task` calls one after another, `orchpar` in one turn; `sub`
-//! what their sub-agents do; `scripts` calls the tools `word_stats`, `save_note` and `failing` of the definition. Settings stand in the marker: `[[fake:hello tokens=50 delay_ms=20]]`.
+//! what their sub-agents do; `research` writes todos, shares out to two sub-agents and writes a report; `scripts` calls
+//! the tools `word_stats`, `save_note` and `failing` of the definition. Settings stand in the marker:
+//! `[[fake:hello tokens=50 delay_ms=20]]`; `text=prose` says sentences instead of `tok0 tok1 …`, `text=time` the moment
+//! at which each piece is sent, in microseconds.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
+
+/// Stands for the moment of sending, with which it is replaced then.
+pub(crate) const SENT_AT: &str = "<sent at> ";
+
+const PROSE: &str = "Both libraries parse the same files and agree on every sample that was tried. The first reads \
+                     from a stream and keeps its memory flat; the second loads the whole file and is twice as fast \
+                     on small ones. For files beyond a few megabytes the first is the safer choice, and its errors \
+                     name the line. ";
+
+/// What a text is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Words {
+    /// `tok0 tok1 …`.
+    Numbered,
+    /// Sentences, for a person who looks.
+    Prose,
+    /// Microseconds since 1970 when the piece is sent, for measuring how long it takes to its reader.
+    Time,
+}
 
 /// The plan for one request.
 #[derive(Debug)]
@@ -14,6 +36,7 @@ pub(crate) struct Plan {
     /// Empty: the final text.
     pub(crate) calls: Vec<(&'static str, Value)>,
     pub(crate) tokens: usize,
+    pub(crate) text: Words,
     pub(crate) argument_pieces: usize,
     /// Before each streamed piece.
     pub(crate) delay: Duration,
@@ -36,6 +59,7 @@ impl Plan {
             marker: "none".to_owned(),
             calls: Vec::new(),
             tokens: 50,
+            text: Words::Numbered,
             argument_pieces: 10,
             delay: Duration::ZERO,
         };
@@ -54,6 +78,8 @@ impl Plan {
         words.next().unwrap_or("none").clone_into(&mut self.marker);
         for (name, value) in words.filter_map(|word| word.split_once('=')) {
             match name {
+                "text" if value == "prose" => self.text = Words::Prose,
+                "text" if value == "time" => self.text = Words::Time,
                 "tokens" => self.tokens = value.parse().unwrap_or(self.tokens),
                 "arg_chunks" => self.argument_pieces = value.parse().unwrap_or(self.argument_pieces),
                 "delay_ms" => {
@@ -67,7 +93,14 @@ impl Plan {
 
     /// The final text, in the pieces in which it is streamed.
     pub(crate) fn words(&self) -> Vec<String> {
-        (0..self.tokens).map(|n| format!("tok{n} ")).collect()
+        match self.text {
+            Words::Numbered => (0..self.tokens).map(|n| format!("tok{n} ")).collect(),
+            Words::Prose => {
+                let words = PROSE.split_inclusive(' ').cycle().take(self.tokens);
+                words.map(str::to_owned).collect()
+            }
+            Words::Time => vec![SENT_AT.to_owned(); self.tokens],
+        }
     }
 }
 
@@ -82,10 +115,35 @@ fn calls(marker: &str, user: &str, turn: usize) -> Vec<(&'static str, Value)> {
         "sub" => notes(&format!("/part{}.md", part(user)), "# part\nalpha line\nbeta line\n", false),
         "orch" => (1..=3).map(|k| vec![task(k)]).collect(),
         "orchpar" => vec![(1..=3).map(task).collect()],
+        "research" => research(),
         "scripts" => scripts(),
         _ => Vec::new(),
     };
     if turn < turns.len() { turns.swap_remove(turn) } else { Vec::new() }
+}
+
+/// Todos, two sub-agents at once (`collector`, `analyst`), a report and the todos done.
+fn research() -> Vec<Vec<(&'static str, Value)>> {
+    let todos = |done: usize| {
+        let steps = ["Collect what the sources say", "Compare the candidates", "Write the report"];
+        let status = |at: usize| match at.cmp(&done) {
+            std::cmp::Ordering::Less => "completed",
+            std::cmp::Ordering::Equal => "in_progress",
+            std::cmp::Ordering::Greater => "pending",
+        };
+        let steps = (0..).zip(steps).map(|(at, step)| json!({"content": step, "status": status(at)}));
+        ("write_todos", json!({"todos": steps.collect::<Vec<_>>()}))
+    };
+    let task = |who: &str, what: &str| ("task", json!({"subagent_type": who, "description": what}));
+    let report = "# Two libraries\n\n- Both read every sample.\n- The first keeps its memory flat.\n";
+    vec![
+        vec![todos(0)],
+        vec![
+            task("collector", "Collect what the sources say, part 1."),
+            task("analyst", "Compare the candidates, part 2."),
+        ],
+        vec![("write_file", json!({"file_path": "/report.md", "content": report})), todos(3)],
+    ]
 }
 
 /// Two tools of the definition at once, then one that fails.
@@ -173,6 +231,20 @@ mod tests {
             Plan::of(&request("[[fake:sub tokens=3 delay_ms=1.5]]", "Please do part 2 of the work.", 0));
         assert_eq!(plan.calls[0].1["file_path"], "/part2.md");
         assert_eq!((plan.tokens, plan.delay), (3, Duration::from_micros(1500)));
+    }
+
+    #[test]
+    fn research_plans_shares_out_and_reports() {
+        let turns: Vec<Vec<&str>> = (0..4)
+            .map(|turn| Plan::of(&request("[[fake:research text=prose tokens=3]]", "go", turn)))
+            .map(|plan| plan.calls.iter().map(|call| call.0).collect())
+            .collect();
+        assert_eq!(
+            turns,
+            [vec!["write_todos"], vec!["task", "task"], vec!["write_file", "write_todos"], vec![]]
+        );
+        let plan = Plan::of(&request("[[fake:research text=prose tokens=3]]", "go", 3));
+        assert_eq!(plan.words().concat(), "Both libraries parse ");
     }
 
     #[test]
