@@ -1,4 +1,5 @@
-// Publish a job, follow its events, read its result. Node 22.6 or newer, nothing to install.
+// Publish a job, follow its events, read its result. Node 22.6 or newer, nothing to install; Node 20 after
+// `npx esbuild client.ts --format=esm --outfile=client.mjs`.
 //
 // AGENTS_URL=http://127.0.0.1:8080 node --experimental-strip-types client.ts definition.json "Write a note."
 import { readFileSync } from "node:fs";

@@ -9,20 +9,26 @@
 
 mod common;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use agent_testkit::python_or_skip;
+use agent_testkit::{programs, python_or_skip};
 use common::{Plan, job};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/clients")
 }
 
+/// Whether a program runs.
+fn answers(program: impl AsRef<OsStr>, arguments: &[&str]) -> bool {
+    let ran = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    ran.is_ok_and(|status| status.success())
+}
+
 /// Whether a program runs; says so where it does not.
 fn runs(program: &str, arguments: &[&str]) -> bool {
-    let ran = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let runs = ran.is_ok_and(|status| status.success());
+    let runs = answers(program, arguments);
     if !runs {
         eprintln!("skipped: `{program} {}` does not run here", arguments.join(" "));
     }
@@ -66,13 +72,40 @@ async fn the_python_client_publishes_follows_and_reads() {
     assert!(printed.contains("tok0 tok1 "), "{printed}");
 }
 
+/// What Node is started with for the TypeScript client. Node 22.6 and newer take the types away themselves; for an older
+/// one esbuild does, once fetched from npm into `target/tools`.
+fn typescript() -> Option<Vec<String>> {
+    let flags = ["--experimental-strip-types", "--no-warnings"];
+    if answers("node", &[&flags[..], &["-e", "1"]].concat()) {
+        let flags = flags.map(str::to_owned);
+        return Some([flags.to_vec(), vec![file("client.ts")]].concat());
+    }
+    if !runs("node", &["--version"]) || !runs("npm", &["--version"]) {
+        return None;
+    }
+    let folder = programs::tools_folder().join("esbuild-0.25.12");
+    let esbuild = folder.join("node_modules/.bin/esbuild");
+    let mut fetch = Command::new("npm");
+    fetch.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(&folder);
+    if !answers(&esbuild, &["--version"]) {
+        std::fs::create_dir_all(&folder).unwrap();
+        let fetched = fetch.arg("esbuild@0.25.12").output().unwrap();
+        if !fetched.status.success() {
+            eprintln!("skipped: npm gives no esbuild: {}", String::from_utf8_lossy(&fetched.stderr));
+            return None;
+        }
+    }
+    let script = Path::new(env!("CARGO_TARGET_TMPDIR")).join("client.mjs");
+    let mut strip = Command::new(esbuild);
+    strip.arg(file("client.ts")).args(["--format=esm", "--target=node20"]);
+    let stripped = strip.arg(format!("--outfile={}", script.display())).output().unwrap();
+    assert!(stripped.status.success(), "{}", String::from_utf8_lossy(&stripped.stderr));
+    Some(vec![script.to_str().unwrap().to_owned()])
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_typescript_client_publishes_follows_and_reads() {
-    if !runs("node", &["--experimental-strip-types", "--no-warnings", "-e", "1"]) {
-        return;
-    }
-    let flags = ["--experimental-strip-types", "--no-warnings"].map(str::to_owned);
-    let arguments = [flags.to_vec(), vec![file("client.ts")]].concat();
+    let Some(arguments) = typescript() else { return };
     let Some(printed) = example("node", arguments).await else { return };
     assert!(printed.contains("tok0 tok1 "), "{printed}");
 }
