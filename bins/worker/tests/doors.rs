@@ -9,7 +9,7 @@
 
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agent_testkit::{free_port, until};
 use common::{PATIENCE, Plan, Stack, http, job, metric, stack};
@@ -223,6 +223,7 @@ async fn a_client_that_is_cut_off_a_hundred_times_ends_with_the_same_events() {
     let Some(stack) = stack().await else { return };
     invoke(stack.port, &job("storm-1", "tools tokens=500 delay_ms=8")).await;
     let (mut seen, mut last, mut cuts) = (Vec::new(), 0, 0);
+    let begun = Instant::now();
     'reading: loop {
         let header = format!("last-event-id: {last}\r\n");
         let mut client = Sse::open(stack.port, "/threads/storm-1/events", &header).await;
@@ -234,6 +235,7 @@ async fn a_client_that_is_cut_off_a_hundred_times_ends_with_the_same_events() {
         }
         cuts += 1;
     }
+    eprintln!("reconnect storm: {cuts} cuts, {} events, {:?}", seen.len(), begun.elapsed());
     assert!(cuts >= 100, "{cuts}");
     assert_eq!(counted(&seen), counted(&events(stack.port, "storm-1", 0).await));
     let numbers: Vec<u64> = seen.iter().map(|event| event["data"]["seq"].as_u64().unwrap()).collect();
@@ -257,12 +259,15 @@ async fn a_client_of_one_worker_follows_a_job_that_another_one_began_and_died_ov
     }
     stack.worker.signal("KILL");
     stack.worker.ended().await;
+    let (heard, killed) = (seen.len(), Instant::now());
     let rest = async {
         while let Some((_, event)) = client.next().await {
             seen.push(event);
         }
     };
     tokio::time::timeout(TAKEOVER, rest).await.unwrap();
+    let (after, took) = (seen.len() - heard, killed.elapsed());
+    eprintln!("cross-pod: {heard} events before the worker died, {after} after; its end came {took:?} later");
     assert_eq!(seen.last().unwrap()["event_type"], "end");
     let epochs: Vec<&Value> = seen.iter().map(|event| &event["data"]["epoch"]).collect();
     assert_eq!(epochs.last().unwrap(), &&json!(2));
@@ -302,6 +307,7 @@ async fn clients_that_read_nothing_cost_little_and_harm_nobody() {
     .await
     .unwrap();
     let grown = memory(stack.worker.child.id()).saturating_sub(before) / 1024;
+    eprintln!("slow clients: {} of them cost {grown} MiB", stuck.len());
     assert!(grown < 200, "{grown} MiB for 40 clients that read nothing");
     drop(stuck);
 }
@@ -376,6 +382,13 @@ async fn clients_that_send_too_much_or_too_slowly_are_told_or_cut_off() {
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer).await.ok();
     assert!(!String::from_utf8_lossy(&answer).contains("200 OK"));
+
+    // A WebSocket's client that sends more than anybody reads.
+    let url = format!("ws://127.0.0.1:{}/stream/nobody", stack.port);
+    let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+    socket.send(Message::text("x".repeat(100_000))).await.ok();
+    let cut = async { while let Some(Ok(Message::Ping(_) | Message::Pong(_))) = socket.next().await {} };
+    assert!(tokio::time::timeout(PATIENCE, cut).await.is_ok(), "cut off: a large frame");
 
     let mut crowd = Vec::new();
     for _ in 0..60 {
