@@ -9,6 +9,7 @@ use regex::Regex;
 use crate::context::{ContextSettings, Limits, tokens};
 use crate::definition::{Channels, output_pattern, union};
 use crate::effect::Class;
+use crate::profiles::guidance::system_prompt;
 use crate::structured::Structured;
 use crate::tools::ToolAnswer;
 use crate::{AgentSpec, Definition, ModelRef, ToolSpec, profiles, tools};
@@ -77,6 +78,9 @@ impl CompileError {
 pub(crate) struct CompiledAgent {
     /// Name on its messages; `None` for the orchestrator.
     pub(crate) name: Option<Arc<str>>,
+    /// Its own prompt, as the definition has it.
+    prompt: String,
+    /// What its model is sent: the prompt, and what this model is told besides.
     pub(crate) system: String,
     pub(crate) model: ModelRef,
     /// Whether it has the orchestrator's model, since it names none.
@@ -139,7 +143,8 @@ impl CompiledAgent {
         let offered = offered(&self.tools, structured.as_deref());
         Self {
             name: self.name.clone(),
-            system: self.system.clone(),
+            system: system_prompt(&self.prompt, &model.provider, &model.model, &self.tools),
+            prompt: self.prompt.clone(),
             inherits_model: self.inherits_model,
             limits: Limits::of(&self.context, &model),
             tool_chars: tokens::tool_chars(&offered),
@@ -271,7 +276,8 @@ impl Builder<'_> {
         let offered = offered(&tools, structured.as_deref());
         Ok(CompiledAgent {
             name: name.map(Arc::from),
-            system: spec.system_prompt.clone(),
+            system: system_prompt(&spec.system_prompt, &model.provider, &model.model, &tools),
+            prompt: spec.system_prompt.clone(),
             inherits_model: spec.model.is_none(),
             limits: Limits::of(&spec.context, &model),
             tool_chars: tokens::tool_chars(&offered),
@@ -318,3 +324,6 @@ fn on_offer(
     }
     offered
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 //! Source: the data files of langchain-openai 1.7.3 and langchain-anthropic 1.7.7 (MIT), models that chat. A definition
 //! overrides them (`context.max_input_tokens`).
 
+pub(crate) mod guidance;
 mod table;
 
 /// Limits of one model.
