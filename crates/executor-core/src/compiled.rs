@@ -37,6 +37,8 @@ pub struct CustomTool {
     pub spec: ToolSpec,
     /// What may be assumed of its effects.
     pub class: Class,
+    /// Its result is the agent's answer: the model is not asked again.
+    pub return_direct: bool,
 }
 
 /// Why a definition cannot run although it could be read.
@@ -95,6 +97,8 @@ pub(crate) struct CompiledAgent {
     pub(crate) channels: Arc<Channels>,
     /// Own tools by name; they stand before a built-in of the same name.
     pub(crate) custom: IndexMap<String, Class>,
+    /// Own tools whose results are the agent's answer.
+    direct: Vec<String>,
     pub(crate) recursion_limit: u32,
     /// What its model can hold, and what is done about it.
     pub(crate) limits: Limits,
@@ -135,6 +139,14 @@ impl CompiledAgent {
         self.tools.iter().map(|tool| tool.name.as_str()).collect()
     }
 
+    /// Whether a turn with these calls is the last one, unless one of them fails: all that name a tool are of tools
+    /// whose results are the answer.
+    pub(crate) fn answers_directly(&self, calls: &[ToolCall]) -> bool {
+        let known = |name: &str| name == EXECUTE || self.tools.iter().any(|tool| tool.name == name);
+        let mut known = calls.iter().filter(|call| known(&call.name)).peekable();
+        known.peek().is_some() && known.all(|call| self.direct.contains(&call.name))
+    }
+
     /// The same agent under a job's own limit and model.
     pub(crate) fn with_overrides(&self, limit: Option<u32>, model: Option<ModelRef>) -> Self {
         let model = model.unwrap_or_else(|| self.model.clone());
@@ -155,6 +167,7 @@ impl CompiledAgent {
             structured,
             channels: self.channels.clone(),
             custom: self.custom.clone(),
+            direct: self.direct.clone(),
             recursion_limit: limit.unwrap_or(self.recursion_limit),
             without: self.without.clone(),
             delegates: self.delegates,
@@ -288,6 +301,11 @@ impl Builder<'_> {
             structured,
             channels: Arc::new(spec.channels.clone()),
             delegates: may_delegate && !own.contains_key(tools::task::NAME),
+            direct: own
+                .iter()
+                .filter(|(_, tool)| tool.return_direct)
+                .map(|(name, _)| (*name).to_owned())
+                .collect(),
             custom: own.into_iter().map(|(name, tool)| (name.to_owned(), tool.class)).collect(),
             recursion_limit: spec.recursion_limit.unwrap_or(DEFAULT_RECURSION_LIMIT),
             without,

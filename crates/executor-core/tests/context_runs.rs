@@ -248,7 +248,10 @@ fn compiled(case: &Value) -> Compiled {
         description: String::new(),
         parameters: json!({"type": "object", "properties": {}}),
     };
-    let custom = IndexMap::from([("big_result".to_owned(), CustomTool { spec, class: Class::Pure })]);
+    let custom = IndexMap::from([(
+        "big_result".to_owned(),
+        CustomTool { spec, class: Class::Pure, return_direct: false },
+    )]);
     Compiled::new(Arc::new(parsed.definition), &custom, &[]).unwrap()
 }
 

@@ -52,7 +52,7 @@ fn compiled() -> Arc<Compiled> {
         .map(|name| {
             let parameters = json!({ "type": "object" });
             let spec = ToolSpec { name: name.to_owned(), description: String::new(), parameters };
-            (name.to_owned(), CustomTool { spec, class: Class::Pure })
+            (name.to_owned(), CustomTool { spec, class: Class::Pure, return_direct: false })
         })
         .into_iter()
         .collect();

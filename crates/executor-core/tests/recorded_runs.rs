@@ -33,12 +33,10 @@ const DELIBERATE: &[(&str, u32)] = &[
 ];
 
 /// Runs about something that the machine does not do: Python's own settings that a definition cannot reach, and what
-/// other tests play (context management, `return_direct`).
+/// other tests play (context management).
 #[cfg(test)]
 const ELSEWHERE: &[&str] = &[
     "named",
-    "return-direct",
-    "return-direct-mixed",
     "eviction-human",
     "arg-truncation",
     "summarise",

@@ -1,9 +1,12 @@
 //! What the machine adds to Python's agent, in whole runs without any server: channels of specialists, structured
-//! answers, unreadable calls, requirements, budgets over a take-over, threads that another program began.
+//! answers, tools that answer themselves, unreadable calls, requirements, budgets over a take-over, threads that another program began.
 
 #[cfg(test)]
 #[path = "run_features/channels.rs"]
 mod channels;
+#[cfg(test)]
+#[path = "run_features/direct.rs"]
+mod direct;
 #[cfg(test)]
 #[path = "run_features/endings.rs"]
 mod endings;

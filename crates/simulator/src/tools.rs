@@ -38,7 +38,10 @@ impl ToolHost for NodeTools {
                 description: "simulated".to_owned(),
                 parameters: json!({ "type": "object" }),
             };
-            (tool.name.clone(), CustomTool { spec, class: class_of(tool.effect.as_deref()) })
+            (
+                tool.name.clone(),
+                CustomTool { spec, class: class_of(tool.effect.as_deref()), return_direct: false },
+            )
         });
         Ok(described.collect())
     }

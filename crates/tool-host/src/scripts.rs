@@ -79,7 +79,8 @@ impl ToolHost for ScriptHost {
                     description: seen.description.clone(),
                     parameters: seen.parameters.clone(),
                 };
-                (tool.name.clone(), CustomTool { spec, class: class(tool) })
+                let return_direct = seen.return_direct;
+                (tool.name.clone(), CustomTool { spec, class: class(tool), return_direct })
             })
             .collect();
         self.pool.keep(&scripts, warm);

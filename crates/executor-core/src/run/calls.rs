@@ -158,7 +158,7 @@ impl Run {
     pub(super) fn put_answer(&mut self, call_ref: CallRef, ended: Ended, ids: &mut Ids) {
         let Ended { mut answer, values, interim } = ended;
         let Some(agent) = self.agents.get_mut(&call_ref.agent) else { return };
-        let next = agent.node_after_calls();
+        let next = agent.node_after_call(answer.status);
         let Phase::Tools(slots) = &mut agent.phase else { return };
         let Some(slot) = slots.get_mut(call_ref.index) else { return };
         let call_id = slot.call.id.clone().unwrap_or_default();
@@ -196,10 +196,13 @@ impl Run {
             return;
         }
         let outputs: Vec<_> = slots.drain(..).filter_map(|slot| slot.output).collect();
+        // What the calls wrote decides, not what would be written now: some may have been stored by another program.
+        let mut last = true;
         for write in outputs.iter().flat_map(|output| &output.writes) {
             match write {
                 Write::Files(_) => agent.unpublished.files = true,
                 Write::Value(channel, _) if channel == "todos" => agent.unpublished.todos = true,
+                Write::Branch(node) if *node == MODEL => last = false,
                 Write::Value(..)
                 | Write::Messages(_)
                 | Write::Send(_)
@@ -209,22 +212,29 @@ impl Run {
         }
         agent.graph.advance(&outputs, ids, &mut self.rows);
         agent.steps_taken += 1;
-        let (channels, answered) = (agent.spec.channels.clone(), agent.has_answered());
-        let last = answered && agent.graph.shape == Shape::Root;
+        let (channels, shape) = (agent.spec.channels.clone(), agent.graph.shape);
         self.note_overwrites(id, &outputs, &channels);
-        self.emit_state(id, true, last);
-        if answered { self.agent_done(id, ids) } else { self.ask_model(id, ids) }
+        self.emit_state(id, true, last && shape == Shape::Root);
+        if last { self.agent_done(id, ids) } else { self.ask_model(id, ids) }
     }
 }
 
 impl Agent {
-    /// The node that follows a round of calls.
-    fn node_after_calls(&self) -> Option<&'static str> {
-        match (self.has_answered(), self.graph.shape) {
+    /// The node that a call asks for when it has ended. The model is asked if one call of the round wants it.
+    fn node_after_call(&self, status: ToolStatus) -> Option<&'static str> {
+        let direct = status == ToolStatus::Success && self.spec.answers_directly(self.newest_calls());
+        match (direct || self.has_answered(), self.graph.shape) {
             (false, _) => Some(MODEL),
             (true, Shape::Root) => Some(AFTER_AGENT),
             (true, Shape::Sub) => None,
         }
+    }
+
+    /// The calls of the newest assistant message.
+    fn newest_calls(&self) -> &[ToolCall] {
+        let mut messages = self.graph.messages.iter().rev();
+        let newest = messages.find(|message| matches!(message.kind, codec::Kind::Ai { .. }));
+        newest.map(|message| message.tool_calls()).unwrap_or_default()
     }
 }
 

@@ -121,10 +121,14 @@ struct Report {
     interim: bool,
 }
 
-/// The structured response, else the last text of the sub-agent that is not empty.
+/// The structured response, else the result that is the answer of a tool's own, else the last text of the sub-agent
+/// that is not empty.
 fn report(agent: &Agent) -> Report {
     if let Some(value) = agent.graph.structured_response().filter(|_| agent.spec.structured.is_some()) {
         return Report { text: pyjson::dumps(value), interim: false };
+    }
+    if let Some(last) = agent.graph.messages.last().filter(|last| matches!(last.kind, Kind::Tool { .. })) {
+        return Report { text: last.text("").trim_end().to_owned(), interim: false };
     }
     let messages = agent.graph.messages.iter().rev();
     let mut spoken = messages.filter(|message| matches!(message.kind, Kind::Ai { .. })).enumerate();

@@ -68,6 +68,7 @@ fn compiled(case: &Value) -> Arc<Compiled> {
 fn tools(call: &ToolCall) -> ToolResult {
     let text = |name: &str| call.args[name].as_str().unwrap_or_default().to_owned();
     match call.name.as_str() {
+        "direct" => told(format!("direct {}", text("x")), ToolStatus::Success),
         "okt" => told(format!("fine {}", text("x")), ToolStatus::Success),
         "fail" => told(format!("Error: {}", text("msg")), ToolStatus::Error),
         "big_result" => {

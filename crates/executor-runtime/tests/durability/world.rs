@@ -113,7 +113,7 @@ impl ToolHost for Tools {
                 description: "a tool".to_owned(),
                 parameters: json!({ "type": "object", "properties": {} }),
             };
-            (tool.name.clone(), CustomTool { spec, class })
+            (tool.name.clone(), CustomTool { spec, class, return_direct: false })
         });
         Ok(described.collect())
     }

@@ -83,7 +83,7 @@ def described_by_langchain(found):
     told = convert_to_openai_tool(found)["function"]
     return {"description": told.get("description", ""),
             "parameters": told.get("parameters") or {"properties": {}, "type": "object"},
-            "needs": needs_of(marks_of(found).values())}
+            "needs": needs_of(marks_of(found).values()), "return_direct": bool(found.return_direct)}
 
 
 def called_by_langchain(found, request):

@@ -73,7 +73,8 @@ def told(error):
 
 def described_by_us(found):
     marks = [field.injected for field in fields_of_tool(found).values()]
-    return {"description": found.description, "parameters": parameters_of(found), "needs": needs_of(marks)}
+    return {"description": found.description, "parameters": parameters_of(found), "needs": needs_of(marks),
+            "return_direct": bool(found.return_direct)}
 
 
 def injected_by_us(found, fields, args, request):

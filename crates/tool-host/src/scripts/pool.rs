@@ -21,6 +21,8 @@ pub(super) struct Seen {
     pub(super) parameters: Value,
     /// Fields of the state that it is given; `*` is all of it.
     pub(super) needs: Vec<String>,
+    /// Its result is the agent's answer.
+    pub(super) return_direct: bool,
 }
 
 /// An interpreter with its scripts loaded.
