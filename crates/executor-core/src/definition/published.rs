@@ -98,7 +98,8 @@ fn top_member(name: &str) -> Value {
             "anyOf": [
                 {"type": ["string", "null"], "maxLength": MAX_PATTERN_BYTES},
                 {"type": "array", "maxItems": MAX_PATTERNS, "items": {"anyOf": [
-                    {"type": "string", "maxLength": MAX_PATTERN_BYTES}, {"type": "object", "required": ["name"]}
+                    {"type": "string", "maxLength": MAX_PATTERN_BYTES},
+                    {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}
                 ]}}
             ]
         }),
@@ -126,7 +127,10 @@ fn node() -> Value {
                 "description": "The agent's members; each may stand beside it instead.",
                 "anyOf": [{"type": "null"}, reference("agent")]
             }),
-            _ => text("Name of an agent that has no `name`.", MAX_NAME_CHARS * 4),
+            // Of any kind: beside a name nobody reads it.
+            _ => {
+                json!({ "description": "Name of an agent that has no `name`, then a text; else without effect." })
+            }
         };
         properties.insert((*name).to_owned(), about);
     }
