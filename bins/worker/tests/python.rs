@@ -22,7 +22,7 @@ const MESSAGES: usize = 12;
 const FILES: [&str; 2] = ["/notes.md", "/summary.md"];
 
 /// `ask`: a new message. `half`: the same, stopped before the tools of the first round. `resume`: what is pending.
-/// `raise`: a new message to a model that fails on its second call. Prints the thread as Python then reads it.
+/// Prints the thread as Python then reads it.
 const AGENT: &str = r#"
 import json, sys
 from deepagents import create_deep_agent
@@ -54,13 +54,18 @@ fn prompt(marker: &str) -> String {
     format!("You work. [[fake:{marker}]]")
 }
 
+/// The agent above as a command; `marker` is the scripted model's.
+fn agent(python: &Path, stack: &Stack, marker: &str, call: [&str; 3]) -> tokio::process::Command {
+    let mut command = tokio::process::Command::new(python);
+    let [thread, action, text] = call;
+    let base_url = stack.model.base_url();
+    command.args(["-c", AGENT, &stack.dsn, &base_url, thread, action, &prompt(marker), text]);
+    command
+}
+
 /// Runs the agent above.
 async fn python(python: &Path, stack: &Stack, thread: &str, action: &str, text: &str) -> Value {
-    let output = tokio::process::Command::new(python)
-        .args(["-c", AGENT, &stack.dsn, &stack.model.base_url(), thread, action, &prompt("tools"), text])
-        .output()
-        .await
-        .unwrap();
+    let output = agent(python, stack, "tools", [thread, action, text]).output().await.unwrap();
     assert!(output.status.success(), "{action}: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -159,6 +164,16 @@ async fn the_worker_goes_on_with_threads_that_python_left_half_done() {
     let Some(interpreter) = agent_testkit::langgraph_python_or_skip() else { return };
     let Some(stack) = stack().await else { return };
 
+    // The thread is the job's own and its input the same: what is pending goes on, nothing is said twice.
+    let left = python(&interpreter, &stack, "left", "half", "Please do the work.").await;
+    assert_eq!((&left["next"], &left["types"]), (&json!(["tools"]), &json!(["human", "ai"])));
+    worker(&stack, "left", "left", "Please do the work.").await;
+    let (whole, files) = types(&stack, "left").await;
+    assert_whole(&whole);
+    assert_eq!(files, FILES);
+    let read = python(&interpreter, &stack, "left", "read", "").await;
+    assert_eq!((&read["next"], strings(&read["ids"])[..2].to_vec()), (&json!([]), strings(&left["ids"])));
+
     // Another job than the thread's own: a new turn, after the open call was healed.
     python(&interpreter, &stack, "other", "half", "Please do the work.").await;
     worker(&stack, "other-2", "other", "Something else.").await;
@@ -167,4 +182,25 @@ async fn the_worker_goes_on_with_threads_that_python_left_half_done() {
     let read = python(&interpreter, &stack, "other", "read", "").await;
     assert!(read["texts"][2].as_str().unwrap().contains("did not complete"), "{read}");
     assert_eq!(read["next"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_worker_finishes_what_a_killed_python_process_left_half_done() {
+    let Some(interpreter) = agent_testkit::langgraph_python_or_skip() else { return };
+    let Some(stack) = stack().await else { return };
+    let call = ["killed", "ask", "Please do the work."];
+    let mut process = agent(&interpreter, &stack, "tools delay_ms=60", call).spawn().unwrap();
+    until("the model is asked again", PATIENCE, async || (stack.model.requests() > 2).then_some(()))
+        .await
+        .unwrap();
+    process.kill().await.unwrap();
+    let before = python(&interpreter, &stack, "killed", "read", "").await;
+    assert_ne!(before["next"], json!([]), "half done: {before}");
+    worker(&stack, "killed", "killed", "Please do the work.").await;
+    let (whole, files) = types(&stack, "killed").await;
+    assert_whole(&whole);
+    assert_eq!(files, FILES);
+    let after = python(&interpreter, &stack, "killed", "read", "").await;
+    let kept = before["ids"].as_array().unwrap().len();
+    assert_eq!(after["ids"].as_array().unwrap()[..kept], before["ids"].as_array().unwrap()[..]);
 }
