@@ -12,10 +12,13 @@ mod common;
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
 use agent_testkit::{FakeModel, until};
-use common::{PATIENCE, Plan, http, job};
+use common::{PATIENCE, Plan, Stack, http, job};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
 
 /// Puts the launcher beside the worker where only this package was built.
 fn build_launcher() {
@@ -189,6 +192,93 @@ async fn a_worker_that_is_killed_takes_its_scripts_with_it() {
         .unwrap();
     let left = async || std::fs::read_dir(&folder).unwrap().next().is_none().then_some(());
     until("nothing is left of them", PATIENCE, left).await.unwrap();
+}
+
+/// Says its name and key to a listener, and waits for what that says.
+const CALLING: &str = "
+import os, socket
+
+@tool
+def failing() -> str:
+    'Tell somebody.'
+    line = socket.create_connection(('127.0.0.1', PORT))
+    line.sendall(f\"NAME {os.environ['IDEMPOTENCY_KEY']}\\n\".encode())
+    return line.recv(100).decode()
+";
+
+/// What scripts have said to a listener. The first of one text is left waiting, each later one is answered.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Vec<String>>>);
+
+impl Heard {
+    async fn listen() -> (Self, u16) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let heard = Self::default();
+        let lines = heard.0.clone();
+        tokio::spawn(async move {
+            let mut waiting = Vec::new();
+            while let Ok((client, _)) = listener.accept().await {
+                let (mut client, mut line) = (BufReader::new(client), String::new());
+                client.read_line(&mut line).await.unwrap();
+                let known = lines.lock().unwrap().contains(&line);
+                lines.lock().unwrap().push(line);
+                if known {
+                    client.write_all(b"told again").await.unwrap();
+                } else {
+                    waiting.push(client);
+                }
+            }
+        });
+        (heard, port)
+    }
+
+    fn of(&self, name: &str) -> Vec<String> {
+        let all = self.0.lock().unwrap().clone();
+        all.into_iter().filter(|line| line.starts_with(&format!("{name} "))).collect()
+    }
+}
+
+/// The text of the thread's answer to the tool `failing`.
+async fn answer_of_failing(stack: &Stack, thread: &str) -> String {
+    let rows = agent_checkpoint_store::Store::load(&stack.store().await, thread).await.unwrap().rows;
+    let state = agent_langgraph_codec::load_graph(&rows, "").unwrap().unwrap();
+    let answer = state.messages.iter().find(|message| message.name.as_deref() == Some("failing"));
+    answer.unwrap().text("")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_whose_worker_is_killed_runs_again_only_if_it_says_that_it_may() {
+    let Some(path) = path() else { return };
+    let (heard, port) = Heard::listen().await;
+    let plan = Plan::default().quick().env("PATH", path).env("TOOL_SCRIPTS_NETWORK", "true");
+    let Some(mut stack) = plan.start().await else { return };
+    for (job_id, effect) in [("once-1", Value::Null), ("again-1", json!("idempotent"))] {
+        let source = CALLING.replace("PORT", &port.to_string()).replace("NAME", job_id);
+        let mut job =
+            scripted(job_id, &[("word_stats", WORD_STATS), ("save_note", SAVE_NOTE), ("failing", &source)]);
+        job["agent_definition"]["tool_definitions"][2]["effect"] = effect;
+        stack.publish(&job).await;
+    }
+    let both = async || (heard.of("once-1").len() + heard.of("again-1").len() == 2).then_some(());
+    until("both scripts are in the middle of their call", PATIENCE, both).await.unwrap();
+    stack.worker.signal("KILL");
+    stack.worker.ended().await;
+
+    let _second = stack.another(&[]);
+    for job_id in ["once-1", "again-1"] {
+        assert_eq!(stack.end_of(job_id).await, "completed", "{job_id}");
+    }
+    assert_eq!(heard.of("once-1").len(), 1, "at most once");
+    let unknown = "the outcome of this call is unknown";
+    let once = answer_of_failing(&stack, "once-1").await;
+    assert!(once.contains(unknown), "{once}");
+    let shown = stack.model.bodies().iter().filter(|body| body.to_string().contains(unknown)).count();
+    assert_eq!(shown, 1, "the model is told, and goes on");
+
+    let again = heard.of("again-1");
+    assert_eq!((again.len(), &again[0]), (2, &again[1]), "the same key");
+    assert_eq!(answer_of_failing(&stack, "again-1").await, "told again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
