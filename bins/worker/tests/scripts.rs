@@ -129,6 +129,26 @@ async fn a_jobs_scripts_run_confined_and_change_its_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_tools_return_directly_is_the_jobs_answer() {
+    let Some(path) = path() else { return };
+    let Some(stack) = Plan::default().env("PATH", path).start().await else { return };
+    let direct = |source: &str| source.replace("@tool", "@tool(return_direct=True)");
+    let (stats, note) = (direct(WORD_STATS), direct(SAVE_NOTE));
+    let both = [("word_stats", stats.as_str()), ("save_note", note.as_str()), ("failing", FAILING)];
+    let one = [("word_stats", stats.as_str()), ("save_note", SAVE_NOTE), ("failing", FAILING)];
+    for (job_id, scripts, calls) in [("direct-1", both, 1), ("direct-2", one, 3)] {
+        let before = stack.model.requests();
+        let job = scripted(job_id, &scripts).to_string();
+        let (_, body) = http(stack.port, "POST", "/", &job).await.unwrap();
+        let event: Value = serde_json::from_str(&body).unwrap();
+        let result = &event["data"]["result"];
+        assert_eq!(stack.model.requests() - before, calls, "{job_id}: {event}");
+        assert_eq!(result["output"] == "1 files before", calls == 1, "{job_id}: {event}");
+        assert_eq!(result["files"]["/note.md"]["content"], json!(["kept"]), "{job_id}: {event}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_script_that_cannot_be_offered_fails_the_job_before_it_begins() {
     let Some(path) = path() else { return };
     let Some(stack) = Plan::default().env("PATH", path).start().await else { return };
@@ -252,6 +272,8 @@ async fn a_script_whose_worker_is_killed_runs_again_only_if_it_says_that_it_may(
     let Some(path) = path() else { return };
     let (heard, port) = Heard::listen().await;
     let plan = Plan::default().quick().env("PATH", path).env("TOOL_SCRIPTS_NETWORK", "true");
+    // Longer than it may take until both are there.
+    let plan = plan.env("TOOL_SCRIPT_WALL_SECONDS", "300");
     let Some(mut stack) = plan.start().await else { return };
     for (job_id, effect) in [("once-1", Value::Null), ("again-1", json!("idempotent"))] {
         let source = CALLING.replace("PORT", &port.to_string()).replace("NAME", job_id);
