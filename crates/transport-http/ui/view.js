@@ -203,6 +203,9 @@ function address(file, held) {
 const CHANGE = { "+": "come", "-": "gone", " ": "same", "…": "left-out" };
 
 function changes(before, after) {
-  return make("pre", { className: "diff" }, ...shortened(diff(before, after)).map((line) =>
+  // Where both end their last line there is no change after it to show.
+  const end = before.endsWith("\n") && after.endsWith("\n") ? -1 : undefined;
+  const lines = shortened(diff(before.slice(0, end), after.slice(0, end)));
+  return make("pre", { className: "diff" }, ...lines.map((line) =>
     make("span", { className: CHANGE[line.mark] }, `${line.mark} ${line.text}\n`)));
 }
