@@ -232,6 +232,8 @@ async fn a_listener_hears_its_own_process_at_once_and_others_through_the_server(
     }
     assert_eq!(numbers, (2..=newest).collect::<Vec<_>>(), "each once");
     assert!(own.flush(BOUND).await);
+    // What it heard came over its subscription; the list is read over the connection that it publishes on.
+    until("the other process is connected", async || other.healthy().await).await;
     let recent: Vec<u64> = other.recent("t").await.iter().map(|event| event.seq).collect();
     assert_eq!(recent, (1..=newest).collect::<Vec<_>>());
 }

@@ -99,7 +99,14 @@ impl Link {
         let asked = self.sender.lrange::<Vec<Bytes>, _>(list_of(thread), -NEWEST, -1);
         match tokio::time::timeout(PING, asked).await {
             Ok(Ok(payloads)) => payloads,
-            Ok(Err(_)) | Err(_) => Vec::new(),
+            Ok(Err(error)) => {
+                tracing::debug!(event = "cached_events_unread", thread_id = thread, %error);
+                Vec::new()
+            }
+            Err(_) => {
+                tracing::debug!(event = "cached_events_unread", thread_id = thread, error = "no answer in time");
+                Vec::new()
+            }
         }
     }
 
