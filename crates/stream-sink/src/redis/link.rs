@@ -104,7 +104,11 @@ impl Link {
                 Vec::new()
             }
             Err(_) => {
-                tracing::debug!(event = "cached_events_unread", thread_id = thread, error = "no answer in time");
+                tracing::debug!(
+                    event = "cached_events_unread",
+                    thread_id = thread,
+                    error = "no answer in time"
+                );
                 Vec::new()
             }
         }
