@@ -22,7 +22,9 @@ impl Chaos {
         }
         let test = ["--exact", "chaos", "--nocapture"];
         // All packages are named, so that cargo takes the same features as for the tests and compiles nothing twice.
-        let run = cmd!(sh, "cargo test --quiet --workspace --test chaos -- {test...}").quiet().run();
+        let profile = self.release.then_some("--release");
+        let run =
+            cmd!(sh, "cargo test --quiet --workspace {profile...} --test chaos -- {test...}").quiet().run();
         runtime.block_on(servers.end()).context("end the servers")?;
         Ok(run?)
     }

@@ -100,10 +100,12 @@ xflags::xflags! {
             optional --liveness
         }
 
-        /// Breaks real servers and worker processes and judges what was seen (docs/reliability.md). Some twenty minutes.
+        /// Breaks real servers and worker processes and judges what was seen (docs/reliability.md). Some ten minutes.
         cmd chaos {
-            /// A minute: small doses, side by side.
+            /// Two minutes: small doses, all timers a tenth.
             optional --short
+            /// Builds worker and test in the release profile.
+            optional --release
             /// Only scenarios whose name holds this.
             optional --only only: String
         }

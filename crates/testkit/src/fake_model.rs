@@ -36,6 +36,7 @@ struct Seen {
     by_marker: BTreeMap<String, u64>,
     bodies: VecDeque<Value>,
     faults: VecDeque<ModelFault>,
+    always: Option<ModelFault>,
 }
 
 #[derive(Debug, Default)]
@@ -102,6 +103,11 @@ impl FakeModel {
     /// Lets the next requests fail, one fault each, in the order given.
     pub fn fail_next(&self, faults: impl IntoIterator<Item = ModelFault>) {
         self.state.seen().faults.extend(faults);
+    }
+
+    /// Lets every request fail like this, from now on; `None` ends it. What [`FakeModel::fail_next`] was given goes first.
+    pub fn fail_all(&self, fault: Option<ModelFault>) {
+        self.state.seen().always = fault;
     }
 }
 
@@ -186,7 +192,7 @@ fn note(state: &State, plan: &Plan, request: &Value) -> Option<ModelFault> {
         seen.bodies.pop_front();
     }
     seen.bodies.push_back(request.clone());
-    seen.faults.pop_front()
+    seen.faults.pop_front().or_else(|| seen.always.clone())
 }
 
 async fn stream_answer(

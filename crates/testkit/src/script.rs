@@ -2,9 +2,10 @@
 //! request decide, so a job gives the same transcript on every engine: `[[fake:hello]]` one text; `tools` five
 //! file tools, one a turn, then text; `orch` three `task` calls one after another, `orchpar` in one turn; `sub`
 //! what their sub-agents do; `research` writes todos, shares out to two sub-agents and writes a report; `scripts` calls
-//! the tools `word_stats`, `save_note` and `failing` of the definition. Settings stand in the marker:
-//! `[[fake:hello tokens=50 delay_ms=20]]`; `text=prose` says sentences instead of `tok0 tok1 …`, `text=time` the moment
-//! at which each piece is sent, in microseconds.
+//! the tools `word_stats`, `save_note` and `failing` of the definition, `effects` its tool `act` twice at once and once
+//! more, each with the user's words and a number. Settings stand in the marker: `[[fake:hello tokens=50 delay_ms=20]]`;
+//! `text=prose` says sentences instead of `tok0 tok1 …`, `text=time` the moment at which each piece is sent, in
+//! microseconds.
 
 use std::time::Duration;
 
@@ -117,6 +118,7 @@ fn calls(marker: &str, user: &str, turn: usize) -> Vec<(&'static str, Value)> {
         "orchpar" => vec![(1..=3).map(task).collect()],
         "research" => research(),
         "scripts" => scripts(),
+        "effects" => vec![vec![act(user, 1), act(user, 2)], vec![act(user, 3)]],
         _ => Vec::new(),
     };
     if turn < turns.len() { turns.swap_remove(turn) } else { Vec::new() }
@@ -144,6 +146,11 @@ fn research() -> Vec<Vec<(&'static str, Value)>> {
         ],
         vec![("write_file", json!({"file_path": "/report.md", "content": report})), todos(3)],
     ]
+}
+
+/// One deed of the definition's tool; no two calls of a conversation are alike.
+fn act(user: &str, number: u32) -> (&'static str, Value) {
+    ("act", json!({"what": format!("{user} {number}")}))
 }
 
 /// Two tools of the definition at once, then one that fails.
@@ -223,6 +230,15 @@ mod tests {
         assert_eq!(Plan::of(&request("[[fake:orchpar]]", "go", 0)).calls.len(), 3);
         assert_eq!(Plan::of(&request("[[fake:orchpar]]", "go", 1)).calls.len(), 0);
         assert_eq!(Plan::of(&request("[[fake:orch]]", "go", 2)).calls.len(), 1);
+    }
+
+    #[test]
+    fn no_two_deeds_of_a_conversation_are_alike() {
+        let deeds: Vec<String> = (0..3)
+            .flat_map(|turn| Plan::of(&request("Do. [[fake:effects]]", "job-7", turn)).calls)
+            .map(|(_, arguments)| arguments["what"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(deeds, ["job-7 1", "job-7 2", "job-7 3"]);
     }
 
     #[test]

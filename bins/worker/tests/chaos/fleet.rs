@@ -1,15 +1,17 @@
 //! Several worker processes on one stack, and jobs for them.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use agent_testkit::until;
+use agent_testkit::{FakeModel, until};
 use async_nats::jetstream;
 use serde_json::Value;
 use tokio_postgres::{Client, NoTls};
 
 use crate::Dose;
 use crate::common::{Plan, Stack, Worker, job, metric};
+use crate::effects::{CALLS_OF_EFFECTS_JOB, Effects};
 
 /// Four slots a worker. The poison limit is out of the way: with 5, chance alone would
 /// poison some jobs, and poison has its own test. In short all timers are a tenth.
@@ -22,6 +24,10 @@ pub(crate) fn plan(dose: Dose) -> Plan {
 pub(crate) struct Fleet {
     pub(crate) stack: Stack,
     pub(crate) members: Vec<Member>,
+    /// Where at-most-once tools have their effects, in scenarios that have such.
+    pub(crate) effects: Option<Effects>,
+    /// Providers of workers that have one of their own.
+    pub(crate) models: Vec<FakeModel>,
     lives: usize,
     published: Vec<Value>,
     begun: Instant,
@@ -42,7 +48,15 @@ impl Fleet {
         let Some(mut stack) = plan.start().await else { return Ok(None) };
         stack.worker.signal("TERM");
         stack.worker.ended().await;
-        let mut fleet = Self { stack, members: Vec::new(), lives: 0, published: Vec::new(), begun };
+        let mut fleet = Self {
+            stack,
+            members: Vec::new(),
+            effects: None,
+            models: Vec::new(),
+            lives: 0,
+            published: Vec::new(),
+            begun,
+        };
         for _ in 0..workers {
             let member = fleet.spawn(&[]);
             fleet.members.push(member);
@@ -51,6 +65,31 @@ impl Fleet {
             member.worker.ready().await;
         }
         Ok(Some(fleet))
+    }
+
+    /// As [`Fleet::start`], with tools whose effects are logged.
+    pub(crate) async fn start_with_effects(plan: Plan, workers: usize) -> anyhow::Result<Option<Self>> {
+        let effects = Effects::start().await?;
+        let plan = if effects.is_some() { Effects::plan(plan) } else { plan };
+        Ok(Self::start(plan, workers).await?.map(|fleet| Self { effects, ..fleet }))
+    }
+
+    /// Jobs with effects that cannot be undone, if there can be such; else of the other kind.
+    pub(crate) fn effects_jobs(&self, prefix: &str, count: usize) -> Vec<Value> {
+        match &self.effects {
+            Some(effects) => effects.jobs(prefix, count),
+            None => tools_jobs(prefix, count, 20),
+        }
+    }
+
+    /// Model calls beyond those that the published jobs need.
+    pub(crate) fn wasted(&self) -> u64 {
+        let asked = self.stack.model.requests() + self.models.iter().map(FakeModel::requests).sum::<u64>();
+        let needs = |job: &Value| match job.pointer("/agent_definition/tool_definitions") {
+            Some(_) => CALLS_OF_EFFECTS_JOB,
+            None => CALLS_OF_TOOLS_JOB,
+        };
+        asked.saturating_sub(self.published.iter().map(needs).sum())
     }
 
     /// One more process, not yet ready.
@@ -132,6 +171,11 @@ impl Fleet {
         Ok(())
     }
 
+    /// The process of the worker of this name.
+    pub(crate) fn pid(&self, name: &str) -> Option<u32> {
+        self.members.iter().find(|member| member.name == name).map(|member| member.worker.child.id())
+    }
+
     /// A counter over the workers that live now.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
         let mut sum = 0.0;
@@ -144,6 +188,11 @@ impl Fleet {
     pub(crate) fn took(&self) -> Duration {
         self.begun.elapsed()
     }
+}
+
+/// To a process that may be gone.
+pub(crate) fn send_signal(pid: u32, name: &str) {
+    Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().ok();
 }
 
 async fn send(context: &jetstream::Context, job: &Value) -> anyhow::Result<()> {
@@ -168,7 +217,7 @@ pub(crate) fn tools_jobs(prefix: &str, count: usize, delay_ms: u32) -> Vec<Value
 }
 
 /// Model calls of one of [`tools_jobs`].
-pub(crate) const CALLS_OF_TOOLS_JOB: u64 = 6;
+const CALLS_OF_TOOLS_JOB: u64 = 6;
 
 /// A number below `end`, from a generator that starts alike in every run.
 #[derive(Debug)]

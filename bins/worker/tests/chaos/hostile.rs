@@ -14,6 +14,9 @@ use crate::verdict::judge;
 /// Below the server's limit of 1 MiB for a message.
 const LONG: usize = 900_000;
 
+/// What may still be a job; all else must be refused.
+const MAY_BE_READ: &[&str] = &["a byte turned", "lone surrogate", "NUL in a string", "a number too large"];
+
 pub(crate) async fn run(dose: Dose) -> anyhow::Result<Option<Row>> {
     let plan = plan(dose).env("WORKER_CONCURRENCY", "8");
     let Some(mut fleet) = Fleet::start(plan, 1).await? else { return Ok(None) };
@@ -21,10 +24,12 @@ pub(crate) async fn run(dose: Dose) -> anyhow::Result<Option<Row>> {
     let before = resident(&fleet);
     let context = jetstream::new(fleet.stack.nats.client().await?);
     let count = dose.of(300, 10_000);
+    let mut hopeless = 0;
     let honest = tools_jobs("hostile", 1, 1).pop().map(|job| job.to_string()).unwrap_or_default();
     for n in 0..count {
         let (kind, body) = message(&mut chance, &honest, n);
         row.fault(kind);
+        hopeless += i64::from(!MAY_BE_READ.contains(&kind));
         context.publish("agent.execute.hostile", body.into()).await?.await?;
     }
     // The honest one that comes after them.
@@ -48,8 +53,9 @@ pub(crate) async fn run(dose: Dose) -> anyhow::Result<Option<Row>> {
     row.must(health.await.is_some_and(|(status, _)| status == 200), "the worker did not survive");
     judge(&fleet, &mut row).await?;
     row.must(row.completed == row.jobs, format!("{} of {} honest jobs completed", row.completed, row.jobs));
-    row.must(dead > 0, "nothing was refused");
-    row.must(grown <= 256, format!("the worker grew by {grown} MiB"));
+    row.must(dead >= hopeless, format!("{hopeless} messages say nothing, {dead} became dead letters"));
+    row.must(grown <= 64, format!("the worker grew by {grown} MiB"));
+    row.wasted = None;
     Ok(Some(row))
 }
 

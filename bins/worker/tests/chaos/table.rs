@@ -22,6 +22,8 @@ pub(crate) struct Row {
     pub(crate) drains: Vec<Duration>,
     /// What the scenario itself asks for and did not get.
     pub(crate) missed: Vec<String>,
+    /// Model calls beyond those that the jobs need.
+    pub(crate) wasted: Option<u64>,
     pub(crate) took: Duration,
 }
 
@@ -35,6 +37,16 @@ impl Row {
         if !holds {
             self.missed.push(what.into());
         }
+    }
+
+    /// All that was done to it.
+    pub(crate) fn dose(&self) -> u64 {
+        self.faults.values().sum()
+    }
+
+    pub(crate) fn wastes_at_most(&mut self, limit: u64, why: &str) {
+        let wasted = self.wasted.unwrap_or_default();
+        self.must(wasted <= limit, format!("{wasted} model calls were made in vain, {limit} may be: {why}"));
     }
 
     fn broken(&self, kinds: &[Invariant]) -> usize {
@@ -54,24 +66,33 @@ fn counts(of: &BTreeMap<&'static str, u64>) -> String {
     each.join(", ")
 }
 
+/// How many, and how many a fault.
+fn wasted(row: &Row) -> String {
+    let Some(wasted) = row.wasted else { return "-".to_owned() };
+    let hundredths = wasted * 100 / row.dose().max(1);
+    format!("{wasted} / {}.{:02}", hundredths / 100, hundredths % 100)
+}
+
 /// Prints everything; returns what is broken.
 pub(crate) fn print(rows: &[(&str, Row)]) -> Vec<String> {
     println!(
-        "\n{:<22}{:>6}{:>7}{:>7}{:>6}{:>9}{:>7}{:>7}{:>10}{:>14}{:>14}{:>7}",
+        "\n{:<22}{:>6}{:>7}{:>7}{:>8}{:>6}{:>9}{:>7}{:>7}{:>10}{:>15}{:>14}{:>14}{:>7}",
         "",
         "jobs",
         "compl.",
         "failed",
+        "faults",
         "lost",
         "contrad.",
         "twice",
         "stale",
         "once rep.",
+        "wasted calls",
         "takeover s",
         "drain s",
         "s"
     );
-    println!("{:>103}{:>14}", "p50 / p99", "p50 / max");
+    println!("{:>104}{:>14}{:>14}", "all / fault", "p50 / p99", "p50 / max");
     let mut failed = Vec::new();
     for (name, row) in rows {
         let lost = row.broken(&[Invariant::NotLost, Invariant::Progress]);
@@ -82,10 +103,12 @@ pub(crate) fn print(rows: &[(&str, Row)]) -> Vec<String> {
         let takeover = format!("{} / {}", quantile(&row.takeovers, 50), quantile(&row.takeovers, 99));
         let drain = format!("{} / {}", quantile(&row.drains, 50), quantile(&row.drains, 100));
         println!(
-            "{name:<22}{:>6}{:>7}{:>7}{lost:>6}{contradictory:>9}{twice:>7}{stale:>7}{repeated:>10}{takeover:>14}{drain:>14}{:>7.0}",
+            "{name:<22}{:>6}{:>7}{:>7}{:>8}{lost:>6}{contradictory:>9}{twice:>7}{stale:>7}{repeated:>10}{:>15}{takeover:>14}{drain:>14}{:>7.0}",
             row.jobs,
             row.completed,
             row.failed,
+            row.dose(),
+            wasted(row),
             row.took.as_secs_f64()
         );
         failed.extend(row.violations.iter().map(|violation| format!("{name}: {violation}")));
@@ -96,12 +119,21 @@ pub(crate) fn print(rows: &[(&str, Row)]) -> Vec<String> {
         println!("{name}: {}; seen: {}", counts(&row.faults), counts(&row.seen));
     }
     let all = |number: fn(&Row) -> u64| rows.iter().map(|(_, row)| number(row)).sum::<u64>();
-    let faults: u64 = rows.iter().flat_map(|(_, row)| row.faults.values()).sum();
+    let broken = |kinds: &[Invariant]| rows.iter().map(|(_, row)| row.broken(kinds)).sum::<usize>();
     println!(
-        "\nall: {} jobs, {} completed, {} failed as they must; {faults} faults; {} things broken",
+        "\nlost {}, contradictory {}, steps twice {}, stale writes {}, at-most-once effects repeated {}",
+        broken(&[Invariant::NotLost, Invariant::Progress]),
+        broken(&[Invariant::EndIsFinal, Invariant::OneResult]),
+        broken(&[Invariant::StepOnce, Invariant::NoFork]),
+        broken(&[Invariant::JournalFenced, Invariant::Numbered]),
+        broken(&[Invariant::AtMostOnce, Invariant::IdempotentKey]),
+    );
+    println!(
+        "all: {} jobs, {} completed, {} failed as they must; {} faults; {} things broken",
         all(|row| row.jobs),
         all(|row| row.completed),
         all(|row| row.failed),
+        all(Row::dose),
         failed.len()
     );
     failed

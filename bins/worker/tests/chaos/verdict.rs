@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_checkpoint_store::Store;
+use agent_executor_core::Class;
 use agent_executor_core::audit::{Audit, Fact};
 use agent_langgraph_codec::Metadata;
 use agent_testkit::until;
@@ -46,6 +47,15 @@ pub(crate) async fn judge(fleet: &Fleet, row: &mut Row) -> anyhow::Result<()> {
         rows(&store, &record.thread_id, &mut audit).await?;
     }
     delivered(fleet, &store, &mut audit).await?;
+    if let Some(effects) = &fleet.effects {
+        let seen = effects.seen();
+        row.seen.insert("at-most-once effects", seen.len() as u64);
+        row.must(!seen.is_empty(), "no tool ever took effect: nothing is shown of at-most-once");
+        for (call, key) in seen {
+            audit.saw(Fact::Effect { call: Arc::from(call), key: Arc::from(key), class: Class::AtMostOnce });
+        }
+    }
+    row.wasted = Some(fleet.wasted());
     for member in &fleet.members {
         let metrics = crate::common::http(member.worker.port, "GET", "/metrics", "").await;
         audit.text("the metrics", &metrics.map(|(_, text)| text).unwrap_or_default());
