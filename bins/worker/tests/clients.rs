@@ -100,7 +100,7 @@ fn typescript() -> Option<Vec<String>> {
     strip.arg(file("client.ts")).args(["--format=esm", "--target=node20"]);
     let stripped = strip.arg(format!("--outfile={}", script.display())).output().unwrap();
     assert!(stripped.status.success(), "{}", String::from_utf8_lossy(&stripped.stderr));
-    Some(vec![script.to_str().unwrap().to_owned()])
+    Some(vec![script.display().to_string()])
 }
 
 #[tokio::test(flavor = "multi_thread")]
