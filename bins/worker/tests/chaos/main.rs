@@ -5,7 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "what was seen is the point")]
 
-#[path = "../common/mod.rs"]
+#[path = "../process/common/mod.rs"]
 mod common;
 
 mod drains;

@@ -7,13 +7,11 @@
     reason = "helpers of tests stand outside of the test functions"
 )]
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::process::Command;
 
+use crate::common::{PATIENCE, Plan, job};
 use agent_testkit::{free_port, until};
-use common::{PATIENCE, Plan, job};
 use futures_util::StreamExt;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,7 +19,7 @@ use tokio::net::TcpStream;
 
 /// The deployment's own numbers.
 const MANIFEST: &str =
-    include_str!("../../../deploy/platform/claims/intelligence-deepagents/agent-executor-deployment.yaml");
+    include_str!("../../../../deploy/platform/claims/intelligence-deepagents/agent-executor-deployment.yaml");
 
 fn number(key: &str) -> u64 {
     let line = MANIFEST.lines().find(|line| line.trim_start().starts_with(&format!("{key}:"))).unwrap();

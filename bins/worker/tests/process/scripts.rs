@@ -8,14 +8,13 @@
     reason = "helpers of tests stand outside of the test functions"
 )]
 
-mod common;
-
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
+use crate::common::{PATIENCE, Plan, http, job};
 use agent_testkit::{FakeModel, until};
-use common::{PATIENCE, Plan, Stack, http, job};
+use crate::common::{PATIENCE, Plan, Stack, http, job};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;

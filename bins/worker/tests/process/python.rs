@@ -8,14 +8,12 @@
     reason = "helpers of tests stand outside of the test functions"
 )]
 
-mod common;
-
 use std::path::Path;
 
 use agent_testkit::until;
 use serde_json::{Value, json};
 
-use common::{PATIENCE, Stack, http, job, stack};
+use crate::common::{PATIENCE, Stack, http, job, stack};
 
 /// What the job of `tools` leaves after its first turn: the user, five rounds of one tool, the answer.
 const MESSAGES: usize = 12;

@@ -7,7 +7,6 @@
     reason = "helpers of tests stand outside of the test functions, and say why they skip"
 )]
 
-mod common;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ use std::process::Command;
 use agent_testkit::until;
 use serde_json::Value;
 
-use common::{PATIENCE, Plan, Stack, http, job};
+use crate::common::{PATIENCE, Plan, Stack, http, job};
 
 /// A job whose model goes on for about so many seconds.
 fn slow(job_id: &str, seconds: u32) -> Value {

@@ -6,14 +6,12 @@
     reason = "helpers of tests stand outside of the test functions"
 )]
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::process::Command;
 
+use crate::common::connect;
 use agent_testkit::{FakeModel, Nats, Servers, free_port};
 use async_nats::jetstream::{self, consumer, stream};
-use common::connect;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Servers, provisioned and migrated, and the variables of a worker on them.

@@ -1,8 +1,8 @@
 //! What the tests of the worker share: the worker as a process on real servers of its own, and small helpers.
 //!
-//! Each test binary takes what it needs: `mod common;`.
+//! The other test binary, `chaos`, takes it by its path.
 
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
+#![allow(dead_code, unreachable_pub, reason = "each of the two test binaries uses its own part of this")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests stand outside of the test functions")]
 
 use std::process::{Child, Command, Stdio};

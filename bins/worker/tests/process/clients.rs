@@ -7,14 +7,13 @@
     reason = "helpers of tests stand outside of the test functions"
 )]
 
-mod common;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use agent_testkit::{programs, python_or_skip};
-use common::{Plan, job};
+use crate::common::{Plan, job};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/clients")

@@ -1,10 +1,8 @@
 //! What is large, old or sudden: bodies and results at their limits, a schema that is too old, signals.
 
-mod common;
-
+use crate::common::{PATIENCE, Plan, http, job};
 use agent_testkit::until;
 use async_nats::jetstream;
-use common::{PATIENCE, Plan, http, job};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 

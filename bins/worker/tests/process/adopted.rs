@@ -7,12 +7,11 @@
     reason = "helpers of tests stand outside of the test functions"
 )]
 
-mod common;
 
 use std::path::PathBuf;
 
 use agent_langgraph_codec::GraphState;
-use common::{Plan, Stack, http};
+use crate::common::{Plan, Stack, http};
 use serde_json::{Value, json};
 
 /// What the scripted model says to the orchestrator and to its specialist.

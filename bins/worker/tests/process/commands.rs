@@ -2,12 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests stand outside of the test functions")]
 
-mod common;
-
 use std::process::{Command, Stdio};
 
+use crate::common::{PATIENCE, Stack, job, stack};
 use agent_testkit::until;
-use common::{PATIENCE, Stack, job, stack};
 use serde_json::Value;
 
 fn command(stack: &Stack, arguments: &[&str]) -> Command {

@@ -6,8 +6,6 @@
     reason = "helpers of tests stand outside of the test functions"
 )]
 
-mod common;
-
 use std::process::Command;
 
 use agent_testkit::until;
@@ -15,7 +13,7 @@ use async_nats::jetstream;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
-use common::{PATIENCE, connect, http, job, stack};
+use crate::common::{PATIENCE, connect, http, job, stack};
 
 fn check_result(event: &Value, job_id: &str) {
     assert_eq!(event["specversion"], "1.0");

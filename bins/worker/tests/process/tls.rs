@@ -2,12 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests stand outside of the test functions")]
 
-mod common;
 
 use std::sync::Arc;
 
 use agent_testkit::{free_port, until};
-use common::{PATIENCE, Plan, Stack, http, job, metric};
+use crate::common::{PATIENCE, Plan, Stack, http, job, metric};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};

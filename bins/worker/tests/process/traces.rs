@@ -2,12 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests stand outside of the test functions")]
 
-mod common;
-
 use std::sync::{Arc, Mutex};
 
+use crate::common::{PATIENCE, Plan, http, job};
 use agent_testkit::until;
-use common::{PATIENCE, Plan, http, job};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 

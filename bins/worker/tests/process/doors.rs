@@ -7,12 +7,11 @@
     reason = "helpers of tests stand outside of the test functions"
 )]
 
-mod common;
 
 use std::time::{Duration, Instant};
 
+use crate::common::{PATIENCE, Plan, Stack, http, job, metric, stack};
 use agent_testkit::{free_port, until};
-use common::{PATIENCE, Plan, Stack, http, job, metric, stack};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -7,12 +7,11 @@
     reason = "helpers of tests stand outside of the test functions"
 )]
 
-mod common;
 
 use std::collections::BTreeMap;
 
 use async_nats::{HeaderMap, Message};
-use common::{PATIENCE, Stack, job, stack};
+use crate::common::{PATIENCE, Stack, job, stack};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 

@@ -4,14 +4,13 @@
 
 #![expect(clippy::indexing_slicing, reason = "helpers of tests stand outside of the test functions")]
 
-mod common;
 
 use std::path::Path;
 use std::process::Command;
 
 use agent_testkit::programs::{self, Browser};
 use agent_testkit::{ModelFault, python_or_skip};
-use common::{Plan, http, job};
+use crate::common::{Plan, http, job};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "a-token-of-this-test";

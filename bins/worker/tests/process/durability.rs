@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests stand outside of the test functions")]
 
-mod common;
-
 use std::time::Duration;
 
 use agent_checkpoint_store::{JobStatus, Store};
@@ -13,7 +11,7 @@ use futures_util::StreamExt;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
-use common::{PATIENCE, Plan, Stack, http, job, make_stream, metric, stack};
+use crate::common::{PATIENCE, Plan, Stack, http, job, make_stream, metric, stack};
 
 /// A job whose model goes on for about so many seconds.
 fn slow(job_id: &str, seconds: u32) -> Value {
