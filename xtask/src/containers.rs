@@ -36,7 +36,7 @@ impl Containers {
         }
         sh.set_var("AGENT_EXECUTOR_TEST_CONTAINERS", "1");
         println!("xtask: the container path");
-        let outcome = cmd!(sh, "cargo test --quiet -p agent-testkit --test testkit containers").quiet().run();
+        let outcome = cmd!(sh, "cargo test --quiet --workspace --test testkit containers").quiet().run();
         if !there_before {
             stop_engine()?;
         }

@@ -43,7 +43,10 @@ impl Test {
         }
         println!("xtask: tests");
         if cmd!(sh, "cargo nextest --version").quiet().ignore_stdout().ignore_stderr().run().is_ok() {
-            return Ok(cmd!(sh, "cargo nextest run --workspace {filter...}").quiet().run()?);
+            // Twice as many as processors: most tests wait for servers, leases and pauses.
+            let threads = std::thread::available_parallelism().map_or(2, |cores| cores.get() * 2).to_string();
+            let run = cmd!(sh, "cargo nextest run --workspace --test-threads {threads} {filter...}");
+            return Ok(run.quiet().run()?);
         }
         println!("xtask: cargo-nextest is absent, cargo test serves (slower, same tests)");
         let name = filter.first();

@@ -1,10 +1,10 @@
 //! What holds for every value and for arbitrary bytes.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use agent_langgraph_codec::{
-    ChannelValue, Content, Encoding, FileContent, FileData, Files, InvalidToolCall, Kind, Message, Send,
-    ToolCall, ToolStatus, decode_channel, decode_files, decode_interrupts, decode_json, decode_map,
+    ChannelValue, Content, Encoding, FileContent, FileData, Files, InvalidToolCall, Kind, Message, Rows,
+    Send, ToolCall, ToolStatus, decode_channel, decode_files, decode_interrupts, decode_json, decode_map,
     decode_messages, decode_sends, encode_files_map, encode_files_snapshot, encode_files_write, encode_json,
     encode_messages, encode_messages_snapshot, encode_overwrite, encode_send, encode_sends, encode_start,
     load_graph,
@@ -13,6 +13,10 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::examples::all;
+
+/// The rows of the first recorded thread, read once for all cases.
+static FIRST: LazyLock<Rows> =
+    LazyLock::new(|| all().into_iter().next().map(|example| example.rows).unwrap_or_default());
 
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -200,7 +204,7 @@ proptest! {
 
     #[test]
     fn arbitrary_columns_never_panic(checkpoint in any_json(), metadata in ".{0,40}") {
-        let mut rows = all().into_iter().next().map(|example| example.rows).unwrap_or_default();
+        let mut rows = FIRST.clone();
         for row in &mut rows.checkpoints {
             row.checkpoint = checkpoint.to_string();
             row.metadata.clone_from(&metadata);
