@@ -7,11 +7,10 @@
     reason = "helpers of tests stand outside of the test functions"
 )]
 
-
 use std::path::PathBuf;
 
-use agent_langgraph_codec::GraphState;
 use crate::common::{Plan, Stack, http};
+use agent_langgraph_codec::GraphState;
 use serde_json::{Value, json};
 
 /// What the scripted model says to the orchestrator and to its specialist.

@@ -7,7 +7,6 @@
     reason = "helpers of tests stand outside of the test functions, and say why they skip"
 )]
 
-
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;

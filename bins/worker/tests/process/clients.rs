@@ -7,13 +7,12 @@
     reason = "helpers of tests stand outside of the test functions"
 )]
 
-
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use agent_testkit::{programs, python_or_skip};
 use crate::common::{Plan, job};
+use agent_testkit::{programs, python_or_skip};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/clients")

@@ -7,11 +7,10 @@
     reason = "helpers of tests stand outside of the test functions"
 )]
 
-
 use std::collections::BTreeMap;
 
-use async_nats::{HeaderMap, Message};
 use crate::common::{PATIENCE, Stack, job, stack};
+use async_nats::{HeaderMap, Message};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 

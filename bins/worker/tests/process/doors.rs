@@ -7,7 +7,6 @@
     reason = "helpers of tests stand outside of the test functions"
 )]
 
-
 use std::time::{Duration, Instant};
 
 use crate::common::{PATIENCE, Plan, Stack, http, job, metric, stack};

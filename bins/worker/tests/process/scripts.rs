@@ -12,9 +12,9 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
+use crate::common::{PATIENCE, Plan, Stack, http, job};
 use crate::common::{PATIENCE, Plan, http, job};
 use agent_testkit::{FakeModel, until};
-use crate::common::{PATIENCE, Plan, Stack, http, job};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;

@@ -2,11 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests stand outside of the test functions")]
 
-
 use std::sync::Arc;
 
-use agent_testkit::{free_port, until};
 use crate::common::{PATIENCE, Plan, Stack, http, job, metric};
+use agent_testkit::{free_port, until};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};

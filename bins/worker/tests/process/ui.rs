@@ -4,13 +4,12 @@
 
 #![expect(clippy::indexing_slicing, reason = "helpers of tests stand outside of the test functions")]
 
-
 use std::path::Path;
 use std::process::Command;
 
+use crate::common::{Plan, http, job};
 use agent_testkit::programs::{self, Browser};
 use agent_testkit::{ModelFault, python_or_skip};
-use crate::common::{Plan, http, job};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "a-token-of-this-test";
