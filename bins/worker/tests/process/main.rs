@@ -19,3 +19,4 @@ mod served;
 mod tls;
 mod traces;
 mod ui;
+mod validate;
