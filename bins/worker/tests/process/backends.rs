@@ -241,7 +241,7 @@ async fn a_frozen_cache_holds_up_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_broker_delays_results_and_repeats_none() {
-    let Some(stack) = common::stack().await else { return };
+    let Some(stack) = crate::common::stack().await else { return };
     for n in 0..3 {
         stack.publish(&slow(&format!("frost-{n}"), 1)).await;
     }
@@ -321,7 +321,7 @@ async fn old_rows_go_in_batches_and_a_running_jobs_rows_stay() {
     assert_eq!(count("agent_jobs", "job_id = 'runs' and status = 'running'").await, 1);
     assert!(count("checkpoints", "thread_id = 'runs'").await >= before, "a running job keeps its thread");
     let purged = async || {
-        let purged = common::metric(second.port, "agent_executor_purged_rows_total").await?;
+        let purged = crate::common::metric(second.port, "agent_executor_purged_rows_total").await?;
         (purged >= 450.0 + 450.0 + 1.0 + 3.0).then_some(())
     };
     until("they are counted", PATIENCE, purged).await.unwrap();

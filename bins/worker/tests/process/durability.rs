@@ -282,7 +282,7 @@ async fn a_missing_stream_is_awaited_and_a_missing_consumer_made() {
     assert_eq!(http(stack.port, "GET", "/ready", "").await.unwrap().0, 503, "there is no stream");
 
     let context = stack.jetstream().await;
-    for (name, subject) in common::STREAMS {
+    for (name, subject) in crate::common::STREAMS {
         make_stream(&context, name, subject).await;
     }
     stack.worker.ready().await;

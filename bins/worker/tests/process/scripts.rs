@@ -13,7 +13,6 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use crate::common::{PATIENCE, Plan, Stack, http, job};
-use crate::common::{PATIENCE, Plan, http, job};
 use agent_testkit::{FakeModel, until};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};

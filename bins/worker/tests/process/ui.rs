@@ -72,7 +72,7 @@ async fn the_page_shows_a_job_live_its_files_and_its_failure() {
     std::fs::create_dir_all(&pictures).unwrap();
     let base = format!("http://127.0.0.1:{}", stack.port);
     let looked = tokio::task::spawn_blocking(move || {
-        let script = root.join("tests/ui/browser.py");
+        let script = root.join("tests/process/browser.py");
         let mut look = Command::new(python);
         look.arg(script).args([base.as_str(), TOKEN]).arg(pictures);
         // The page's own job begins when the browser is there to see it.
