@@ -9,7 +9,7 @@
 
 use std::path::PathBuf;
 
-use crate::common::{Plan, Stack, http};
+use crate::common::{Plan, Stack, http, scripts_path};
 use agent_langgraph_codec::GraphState;
 use serde_json::{Value, json};
 
@@ -32,12 +32,8 @@ fn dumps() -> Option<PathBuf> {
 }
 
 /// A worker whose database holds these recorded threads.
-async fn stack_with(names: &[&str]) -> Option<Stack> {
+async fn stack_with(plan: Plan, names: &[&str]) -> Option<Stack> {
     let folder = dumps()?;
-    let plan = match std::env::var("PATH") {
-        Ok(path) => Plan::default().env("PATH", path),
-        Err(_) => Plan::default(),
-    };
     let stack = plan.start().await?;
     let postgres = stack.postgres().await;
     for name in names {
@@ -85,7 +81,7 @@ fn texts(state: &GraphState) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn half_done_threads_are_gone_on_with_over_nats_and_nothing_is_done_again() {
     let names = ["09-half-done", "11-model-error", "13-recursion-limit", "16-subagent-half-done"];
-    let Some(stack) = stack_with(&names).await else { return };
+    let Some(stack) = stack_with(Plan::default(), &names).await else { return };
     let said = "I will write it.";
     for (thread, asked, input, expected) in [
         (
@@ -119,7 +115,9 @@ async fn half_done_threads_are_gone_on_with_over_nats_and_nothing_is_done_again(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_recorded_tools_only_the_one_that_raised_runs_again() {
-    let Some(stack) = stack_with(&["10-tool-error"]).await else { return };
+    let Some(path) = scripts_path() else { return };
+    let plan = Plan::default().env("PATH", path);
+    let Some(stack) = stack_with(plan, &["10-tool-error"]).await else { return };
     let script = |name: &str| {
         let source = format!(
             "from langchain_core.tools import tool\n\n@tool\ndef {name}(x: int) -> str:\n    'Do it.'\n    \
@@ -138,7 +136,10 @@ async fn of_two_recorded_tools_only_the_one_that_raised_runs_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recorded_thread_that_waits_for_an_answer_says_so_and_takes_a_new_turn() {
-    let Some(stack) = stack_with(&["07-interrupted", "18-subagent-interrupted"]).await else { return };
+    let Some(stack) = stack_with(Plan::default(), &["07-interrupted", "18-subagent-interrupted"]).await
+    else {
+        return;
+    };
     for (thread, input) in
         [("ex-interrupted", "Write alpha to /a.txt."), ("ex-sub-interrupted", "Delegate it.")]
     {

@@ -4,7 +4,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::print_stderr,
     reason = "helpers of tests stand outside of the test functions"
 )]
 
@@ -12,31 +11,11 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use crate::common::{PATIENCE, Plan, Stack, http, job};
+use crate::common::{PATIENCE, Plan, Stack, http, job, scripts_path};
 use agent_testkit::{FakeModel, until};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
-
-/// Puts the launcher beside the worker where only this package was built.
-fn build_launcher() {
-    let worker = Path::new(env!("CARGO_BIN_EXE_worker"));
-    if !worker.with_file_name("tool-launcher").is_file() {
-        let built = Command::new(env!("CARGO")).args(["build", "--quiet", "-p", "tool-launcher"]).status();
-        assert!(built.unwrap().success());
-    }
-}
-
-/// `None`, said, where there is no Python. A kernel without the walls fails these tests: that is what they are for.
-fn path() -> Option<String> {
-    let python = Command::new("python3").arg("--version").output();
-    if !python.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: there is no python3");
-        return None;
-    }
-    build_launcher();
-    std::env::var("PATH").ok()
-}
 
 const HEAD: &str = "
 from typing import Annotated
@@ -104,7 +83,7 @@ fn check_told(model: &FakeModel) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_jobs_scripts_run_confined_and_change_its_files() {
-    let Some(path) = path() else { return };
+    let Some(path) = scripts_path() else { return };
     let Some(stack) = Plan::default().env("PATH", path).start().await else { return };
     let (status, body) =
         http(stack.port, "POST", "/", &scripted("scripts-1", &SCRIPTS).to_string()).await.unwrap();
@@ -128,7 +107,7 @@ async fn a_jobs_scripts_run_confined_and_change_its_files() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_tools_return_directly_is_the_jobs_answer() {
-    let Some(path) = path() else { return };
+    let Some(path) = scripts_path() else { return };
     let Some(stack) = Plan::default().env("PATH", path).start().await else { return };
     let direct = |source: &str| source.replace("@tool", "@tool(return_direct=True)");
     let (stats, note) = (direct(WORD_STATS), direct(SAVE_NOTE));
@@ -148,7 +127,7 @@ async fn what_tools_return_directly_is_the_jobs_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_that_cannot_be_offered_fails_the_job_before_it_begins() {
-    let Some(path) = path() else { return };
+    let Some(path) = scripts_path() else { return };
     let Some(stack) = Plan::default().env("PATH", path).start().await else { return };
     for (job_id, source, reason) in [
         ("broken-1", "def word_stats(:", "SyntaxError"),
@@ -182,7 +161,7 @@ fn working_in(folder: &Path) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_killed_takes_its_scripts_with_it() {
-    let Some(path) = path() else { return };
+    let Some(path) = scripts_path() else { return };
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scripts-killed");
     std::fs::remove_dir_all(&folder).ok();
     std::fs::create_dir_all(&folder).unwrap();
@@ -267,7 +246,7 @@ async fn answer_of_failing(stack: &Stack, thread: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_whose_worker_is_killed_runs_again_only_if_it_says_that_it_may() {
-    let Some(path) = path() else { return };
+    let Some(path) = scripts_path() else { return };
     let (heard, port) = Heard::listen().await;
     let plan = Plan::default().quick().env("PATH", path).env("TOOL_SCRIPTS_NETWORK", "true");
     // Longer than it may take until both are there.
@@ -303,7 +282,7 @@ async fn a_script_whose_worker_is_killed_runs_again_only_if_it_says_that_it_may(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scripts_run_on_the_embedded_store_too() {
-    let Some(path) = path() else { return };
+    let Some(path) = scripts_path() else { return };
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scripts-embedded");
     std::fs::remove_dir_all(&folder).ok();
     std::fs::create_dir_all(&folder).unwrap();

@@ -3,8 +3,13 @@
 //! The other test binary, `chaos`, takes it by its path.
 
 #![allow(dead_code, unreachable_pub, reason = "each of the two test binaries uses its own part of this")]
-#![allow(clippy::unwrap_used, reason = "helpers of tests stand outside of the test functions")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers of tests stand outside of the test functions"
+)]
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -329,6 +334,27 @@ pub async fn http(port: u16, method: &str, path: &str, body: &str) -> Option<(u1
     let answer = String::from_utf8(answer).ok()?;
     let status = answer.split(' ').nth(1)?.parse().ok()?;
     Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
+}
+
+/// Puts the launcher beside the worker where only this package was built.
+fn build_launcher() {
+    let worker = Path::new(env!("CARGO_BIN_EXE_worker"));
+    if !worker.with_file_name("tool-launcher").is_file() {
+        let built = Command::new(env!("CARGO")).args(["build", "--quiet", "-p", "tool-launcher"]).status();
+        assert!(built.unwrap().success());
+    }
+}
+
+/// The search path for a worker that runs tool scripts, with the launcher built; `None`, said, where there is no
+/// Python. A kernel without the walls fails tests of scripts: that is what they are for.
+pub fn scripts_path() -> Option<String> {
+    let python = Command::new("python3").arg("--version").output();
+    if !python.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: there is no python3");
+        return None;
+    }
+    build_launcher();
+    std::env::var("PATH").ok()
 }
 
 /// A job whose scripted model does what `marker` says (crates/testkit/src/script.rs).
