@@ -8,7 +8,7 @@ use agent_checkpoint_store::{JobRecord, JobStatus, OutboxMessage, Store, StoreEr
 use agent_model_client::ModelClient;
 use agent_stream_sink::StreamSink;
 use agent_tool_host::ToolHost;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,7 +24,7 @@ use crate::sweep::Upkeep;
 use crate::waiters::{Waiter, Waiters};
 use crate::watches::Watches;
 
-/// How often sent results are marked, all at once: one that was sent and not marked is only sent again.
+/// How long a sent result waits to be marked together with others: one that was sent and not marked is only sent again.
 const MARK_EVERY: Duration = Duration::from_millis(200);
 /// How often results that could not leave are tried again by the worker that made them.
 const SEND_AGAIN_EVERY: Duration = Duration::from_secs(1);
@@ -107,6 +107,8 @@ pub(crate) struct Shared {
     /// Room for jobs that do not come from the queue: a pull that waits holds all of `slots`.
     direct: Arc<Semaphore>,
     sent: Mutex<Vec<OutboxMessage>>,
+    /// Rung when something is in `sent`: an idle worker wakes for nothing.
+    something_left: Notify,
     /// Results of this worker that could not leave yet.
     pub(crate) unsent: Unsent,
     pub(crate) upkeep: Upkeep,
@@ -142,6 +144,7 @@ impl Shared {
     /// Notes that a result has left.
     pub(crate) fn left(&self, message: OutboxMessage) {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+        self.something_left.notify_one();
     }
 
     /// Marks what has left.
@@ -166,6 +169,7 @@ impl Executor {
             slots: Arc::new(Semaphore::new(settings.concurrency)),
             direct: Arc::new(Semaphore::new(settings.concurrency)),
             sent: Mutex::default(),
+            something_left: Notify::new(),
             unsent: Unsent::default(),
             upkeep: Upkeep::default(),
             backends,
@@ -192,12 +196,33 @@ impl Executor {
             let shared = &executor.shared;
             shared.leases.renew(&*shared.backends.store).await;
         });
-        self.every(MARK_EVERY, |executor| async move { executor.shared.mark_sent().await });
+        self.mark();
         self.every(SEND_AGAIN_EVERY, |executor| async move { executor.shared.send_again().await });
         self.every(sweep, |executor| async move { executor.sweep().await });
         self.every(WATCH_EVERY, |executor| async move {
             let shared = &executor.shared;
             shared.watches.look(&*shared.backends.store).await;
+        });
+    }
+
+    /// Marks what has left, many at once.
+    fn mark(&self) {
+        let executor = self.clone();
+        let force = self.shared.force.clone();
+        // What is left then is marked by the drain.
+        self.shared.spawn(async move {
+            let work = async {
+                loop {
+                    executor.shared.something_left.notified().await;
+                    tokio::time::sleep(MARK_EVERY).await;
+                    executor.shared.mark_sent().await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = force.cancelled() => {}
+                () = work => {}
+            }
         });
     }
 
