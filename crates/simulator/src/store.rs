@@ -207,8 +207,13 @@ impl Store for NodeStore {
     ) -> Result<Finished, StoreError> {
         let job_id = terminal.job_id.clone();
         self.call("finish", Kind::Write, async {
+            // One that is made again is told so, whoever holds the thread by then; it writes nothing.
+            let before = self.rows().job(&job_id).await.ok().flatten();
+            let again = before.is_some_and(|job| job.status.is_terminal());
             let outcome = self.rows().finish(&self.guard(lease), commit, terminal).await;
-            self.wrote(lease, &outcome);
+            if !again || outcome.is_err() {
+                self.wrote(lease, &outcome);
+            }
             if outcome.is_ok() {
                 self.ended(&job_id).await;
             }
