@@ -48,9 +48,14 @@ pub(crate) async fn run(dose: Dose) -> anyhow::Result<Option<Row>> {
     row.must(kills >= least, format!("only {kills} kills"));
     row.wastes_at_most(kills * 4, "four slots, one agent each, one call in flight");
     row.must(!row.takeovers.is_empty(), "no thread was ever taken over");
-    let slow = row.takeovers.iter().filter(|time| **time > Duration::from_secs(35)).count();
     row.seen.insert("threads taken over", row.takeovers.len() as u64);
-    row.must(slow * 100 <= row.takeovers.len(), format!("{slow} takeovers took longer than 35 s"));
+    // A message that comes again after 30 s may meet a worker that is killed before it has taken the thread; then the
+    // thread waits once more. That must stay rare, and must not happen to one thread for ever.
+    let over = |seconds: u64| row.takeovers.iter().filter(|time| time.as_secs() >= seconds).count();
+    let (once_more, forgotten) = (over(35), over(120));
+    row.seen.insert("takeovers that waited for a second message", once_more as u64);
+    row.must(once_more * 10 <= row.takeovers.len(), format!("{once_more} takeovers took longer than 35 s"));
+    row.must(forgotten == 0, format!("{forgotten} takeovers took longer than 120 s"));
     Ok(Some(row))
 }
 
