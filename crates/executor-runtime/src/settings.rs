@@ -17,9 +17,10 @@ pub struct RuntimeSettings {
     pub concurrency: usize,
     /// How often leases are renewed. Default 5 s, a quarter of the lease.
     pub renew_every: Duration,
-    /// How often abandoned jobs and unsent results are looked for. Default 15 s.
+    /// How often abandoned jobs and unsent results are looked for. Default 5 s, a quarter of the lease.
     pub sweep_every: Duration,
-    /// A job whose holder has vanished and that has seen no activity for so long is taken over. Default 60 s.
+    /// A job whose lease ran out so long ago is taken over. Default 5 s: about when its message comes again, for which
+    /// nobody then has to wait.
     pub orphan_after: Duration,
     /// A job that was handed back and that nobody has taken for so long is taken up. Default 10 s.
     pub handed_back_after: Duration,
@@ -60,14 +61,14 @@ pub struct RuntimeSettings {
 
 impl RuntimeSettings {
     /// The protocol's times for leases that last so long: renewed after a quarter, no call after seven tenths, others'
-    /// jobs looked for after three quarters and taken up after three times as long.
+    /// jobs looked for, and taken up, after another quarter.
     #[must_use]
     pub fn with_lease(self, lease: Duration) -> Self {
         Self {
             renew_every: lease.mul_f64(0.25),
             fence_after: lease.mul_f64(0.7),
-            sweep_every: lease.mul_f64(0.75),
-            orphan_after: lease * 3,
+            sweep_every: lease.mul_f64(0.25),
+            orphan_after: lease.mul_f64(0.25),
             handed_back_after: lease.mul_f64(0.5),
             delete_patience: lease.mul_f64(1.5),
             ..self
@@ -80,8 +81,8 @@ impl RuntimeSettings {
             owner: owner.into(),
             concurrency: 32,
             renew_every: Duration::from_secs(5),
-            sweep_every: Duration::from_secs(15),
-            orphan_after: Duration::from_secs(60),
+            sweep_every: Duration::from_secs(5),
+            orphan_after: Duration::from_secs(5),
             handed_back_after: Duration::from_secs(10),
             fence_after: Duration::from_secs(14),
             retention: Retention::default(),

@@ -61,7 +61,8 @@ impl Executor {
 
     async fn elected(&self) -> Result<bool, StoreError> {
         let shared = &self.shared;
-        let ttl = shared.settings.sweep_every * 3;
+        // One round that is late keeps the role; a sweeper that has died is replaced soon.
+        let ttl = shared.settings.sweep_every * 2;
         let elected = shared.backends.store.elect(ROLE, &shared.settings.owner, ttl).await;
         let is = *elected.as_ref().unwrap_or(&false);
         if shared.upkeep.elected.swap(is, Ordering::Relaxed) != is {

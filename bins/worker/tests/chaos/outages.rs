@@ -9,7 +9,7 @@ use tokio_postgres::{Client, NoTls};
 use crate::Dose;
 use crate::fleet::{Chance, Fleet, plan, tools_jobs};
 use crate::table::Row;
-use crate::verdict::judge;
+use crate::verdict::{judge, messages_left};
 
 /// NATS is killed and comes back with its files; in full, its stream is also deleted once.
 pub(crate) async fn nats(dose: Dose) -> anyhow::Result<Option<Row>> {
@@ -31,6 +31,8 @@ pub(crate) async fn nats(dose: Dose) -> anyhow::Result<Option<Row>> {
             row.fault("stream deleted");
         }
     }
+    // A message that the server still holds is not lost, however long its workers take to come back.
+    messages_left(&fleet).await?;
     let again = fleet.publish_unknown_again().await?;
     row.seen.insert("jobs that only their publisher knew", again);
     fleet.all_ended(Duration::from_secs(dose.of(80, 240))).await?;

@@ -66,7 +66,8 @@ pub(crate) async fn judge(fleet: &Fleet, row: &mut Row) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn messages_left(fleet: &Fleet) -> anyhow::Result<u64> {
+/// Waits until every message has been delivered and acknowledged; returns how many are left where that takes too long.
+pub(crate) async fn messages_left(fleet: &Fleet) -> anyhow::Result<u64> {
     let context = jetstream::new(fleet.stack.nats.client().await?);
     let mut left = 0;
     let empty = until("no message is left", Duration::from_secs(60), async || {
