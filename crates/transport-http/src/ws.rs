@@ -22,6 +22,8 @@ use crate::sse::From;
 
 /// Largest inbound frame; what a client sends is not read.
 const INBOUND: usize = 64 * 1024;
+/// Of each connection, from its beginning. The library's own default is 128 KiB; clients say next to nothing.
+const READ_BUFFER: usize = 4 * 1024;
 /// Between two pings.
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// A client that has sent nothing for so long, not even the answer to a ping, is gone.
@@ -52,6 +54,7 @@ pub(crate) async fn get(
         .protocols(["bearer"])
         .max_message_size(INBOUND)
         .max_frame_size(INBOUND)
+        .read_buffer_size(READ_BUFFER)
         .on_upgrade(move |socket| serve(door, thread, since, socket))
 }
 
