@@ -4,6 +4,7 @@ mod arrows;
 mod codes;
 mod files;
 mod purity;
+mod runbook;
 mod spdx;
 mod supply;
 mod workspace;
@@ -53,6 +54,7 @@ fn report() -> anyhow::Result<Report> {
     supply::check(&workspace, &mut report)?;
     files::check(&workspace, &mut report)?;
     codes::check(&workspace, &mut report)?;
+    runbook::check(&workspace, &mut report)?;
     Ok(report)
 }
 

@@ -144,7 +144,7 @@ variables! {
         JOB_DEPTH_LEVELS: Kind::Count(8, 120), "Most objects and lists inside one another in a job's body.", default("64");
         POISON_LIMIT: Kind::Count(1, 100), "Unclean lease losses after which a job fails.", default("5");
         DEFAULT_AGENT_DEFINITION_FILE: Kind::Path, "Definition used where a job's is empty.";
-        LEASE_SECONDS: Kind::Seconds(2, 300), "How long a worker that is silent keeps its jobs. It renews after a quarter of that, begins no call after seven tenths, and takes up others' jobs after three times as long. The same for all workers.", default("20");
+        LEASE_SECONDS: Kind::Seconds(2, 300), "How long a worker that is silent keeps its jobs. It renews after a quarter of that, and begins no call after seven tenths; jobs of others are taken up an eighth after their lease ran out. The same for all workers.", default("20");
         STORE_PATIENCE_SECONDS: Kind::Seconds(1, 3600), "How long a commit is tried while PostgreSQL is away, before the job is handed back.", default("600");
     }
     "Models" "" {
