@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The seed's tasks 4.6 to 4.14 against a cluster: a line for each check, exit code 1 if one failed.
+# Tasks 4.6 to 4.14 of docs/deploy.md against a cluster: a line for each check, exit code 1 if one failed.
 # Needs kubectl with a context, and curl. KUBECTL, NAMESPACE, TENANT and NATS_POD may name others.
 set -uo pipefail
 
@@ -29,7 +29,7 @@ equal 4.6 "Application $TENANT, health" Healthy "$(path application "$TENANT" ar
 equal 4.7 "namespace label layer" intelligence "$(k get namespace "$NAMESPACE" -o 'jsonpath={.metadata.labels.layer}')"
 equal 4.7 "namespace label category" deepagents "$(k get namespace "$NAMESPACE" -o 'jsonpath={.metadata.labels.category}')"
 
-# 4.8 secrets: two from External Secrets, two from the claims. The overlay legacy-secrets has the seed's names for these.
+# 4.8 secrets: two from External Secrets, two from the claims. The overlay legacy-secrets has the names of the platform's task list for these.
 ready='{.status.conditions[?(@.type=="Ready")].status}'
 for name in ghcr-pull-secret agent-executor-llm-keys; do
   equal 4.8 "ExternalSecret $name ready" True "$(path externalsecret "$name" "$NAMESPACE" "$ready")"

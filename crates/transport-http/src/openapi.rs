@@ -1,5 +1,5 @@
 //! `/openapi.json` (OpenAPI 3.1), made from the types of the `wire` crate; `/schemas/{name}`; and the page that shows
-//! the first (docs/decisions/0012-openapi-from-schemars.md).
+//! the first (docs/decisions/0008-openapi-from-schemars.md).
 
 use std::sync::LazyLock;
 

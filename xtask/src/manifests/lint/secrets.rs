@@ -9,7 +9,7 @@ use crate::manifests::documents::{Document, items, text};
 use crate::manifests::pods::pods;
 use crate::manifests::sets::{Deploy, PARAMETERS, Set};
 
-/// Keys that a claim's own connection secret holds (the seed's), and those of the secret that the platform writes.
+/// Keys that a claim's own connection secret holds (as the platform's task list names them), and those of the secret that the platform writes.
 const CLAIM_KEYS: &[&str] = &["endpoint", "port", "database", "username", "password"];
 const POSTGRES_KEYS: &[&str] = &[
     "POSTGRES_HOST",
