@@ -41,7 +41,7 @@ fn codes<'a>(pattern: &'a Regex, text: &'a str) -> impl Iterator<Item = String> 
 }
 
 /// Without the tests at the end of the file.
-fn production(text: &str) -> &str {
+pub(super) fn production(text: &str) -> &str {
     text.split_once("#[cfg(test)]\nmod").map_or(text, |(before, _)| before)
 }
 
