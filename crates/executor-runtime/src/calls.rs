@@ -9,6 +9,7 @@ use agent_executor_core::{
 };
 use agent_langgraph_codec::ToolCall;
 use agent_model_client::Delta;
+use agent_telemetry::metric;
 use agent_tool_host::Invocation;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -88,7 +89,7 @@ impl Driver {
                     silent_ms = self.signals.pulse.last().elapsed().as_millis(),
                     runbook = "docs/operations.md#self-fenced"
                 );
-                metrics::counter!("agent_executor_self_fenced_total").increment(1);
+                metric::SELF_FENCED.with(&[]).increment(1);
             }
             self.calls.held_back.push(start);
             return Vec::new();
@@ -125,7 +126,7 @@ impl Driver {
             Class::AtMostOnce if self.calls.begun.contains(&handed.task_id) => {
                 warn!(event = "tool_outcome_unknown", tool = %handed.call.name,
                     call_id = handed.call.id.as_deref(), step = handed.step);
-                metrics::counter!("agent_executor_tool_outcomes_unknown_total").increment(1);
+                metric::TOOL_OUTCOMES_UNKNOWN.with(&[]).increment(1);
                 self.note(&handed.task_id, handed.step, StepState::Unknown);
                 return self.feed(Event::ToolOutcomeUnknown(handed.call_ref));
             }
@@ -152,7 +153,7 @@ impl Driver {
         match result {
             Some(result) => self.feed(Event::ToolReturned(call_ref, result)),
             None => {
-                metrics::counter!("agent_executor_tool_outcomes_unknown_total").increment(1);
+                metric::TOOL_OUTCOMES_UNKNOWN.with(&[]).increment(1);
                 self.feed(Event::ToolOutcomeUnknown(call_ref))
             }
         }

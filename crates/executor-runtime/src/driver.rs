@@ -241,7 +241,7 @@ impl Driver {
                 }
                 Err(error) if error.is_transient() => Err(Driven::HandBack),
                 Err(error) => {
-                    warn!(event = "run_fenced", job_id = %self.lease.thread_id, %error);
+                    warn!(event = "run_fenced", epoch = self.lease.epoch, %error);
                     Err(Driven::Fenced)
                 }
             },
@@ -279,8 +279,7 @@ impl Driver {
     fn durable(&mut self, commits: &[StepCommit]) -> Vec<Effect> {
         self.committing = None;
         self.outlet.commit_made();
-        commits.iter().for_each(log_notes);
-        traced::tools(&self.trace, commits.iter().flat_map(|commit| &commit.events));
+        commits.iter().for_each(|commit| note_durable(commit, &self.trace));
         let Some(last) = commits.last() else { return Vec::new() };
         info!(event = "step_committed", commit = last.number);
         let number = last.number;
@@ -327,8 +326,9 @@ impl Driver {
     }
 }
 
-/// What the machine wants the log to know.
-pub(crate) fn log_notes(commit: &StepCommit) {
+/// What has become durable with a commit goes into the log, the trace and the metrics.
+pub(crate) fn note_durable(commit: &StepCommit, trace: &JobTrace) {
+    traced::tools(trace, &commit.events);
     for note in &commit.notes {
         let agent = note.label.as_ref().map(|label| &*label.agent);
         warn!(event = "run_note", code = note.code, agent, message = %note.message);

@@ -1,16 +1,16 @@
 //! Ends from outside: a cancel, a deletion, a job that never begins.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use agent_checkpoint_store::{JobRecord, JobStatus, OutboxMessage, StoreError, Terminal};
+use agent_checkpoint_store::{JobRecord, JobStatus, StoreError};
 use agent_telemetry::metric;
-use agent_wire::{JobRequest, JobResult, ResultEvent, ResultForm};
+use agent_wire::JobRequest;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::executor::{Executor, JobEnd};
 use crate::failure::Failed;
+use crate::finish::count_end;
 
 /// How long a deletion waits for an end before it asks again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
@@ -78,32 +78,17 @@ impl Executor {
     /// Ends a job before its turn. `false`: it has begun, or has ended.
     pub(crate) async fn end_queued(&self, job: &JobRecord, why: Failed) -> Result<bool, StoreError> {
         let shared = &self.shared;
-        let cancelled = why.kind == "Cancelled";
-        let status = if cancelled { JobStatus::Cancelled } else { JobStatus::Failed };
-        let code = why.code.clone();
-        let result = JobResult::Failed { kind: why.kind.to_owned(), code: why.code, message: why.message };
+        let (status, code) = (why.status(), why.code.clone());
         let trace = JobRequest::from_stored(&job.request).ok().map(|request| request.trace);
         let seed = shared.backends.clock.stamp().seed;
-        let form = ResultForm {
-            final_state: shared.settings.python_compat,
-            ..ResultForm::from(shared.settings.file_form)
-        };
-        let event = ResultEvent::new(&job.job_id, &result, trace.as_ref(), seed, form);
-        let outbox = OutboxMessage {
-            id: Arc::from(event.id.as_str()),
-            thread_id: job.thread_id.clone(),
-            subject: event.subject.to_owned(),
-            body: event.body.clone(),
-        };
-        let (job_id, result) = (job.job_id.clone(), event.body);
-        let terminal = Terminal { job_id, status, result, outbox: outbox.clone() };
+        let terminal = shared.terminal(job, status, &why.into_result(), trace.as_ref(), seed);
+        let outbox = terminal.outbox.clone();
         if !shared.backends.store.end_queued(terminal).await? {
             return Ok(false);
         }
         info!(event = "job_finished", job_id = %job.job_id, thread_id = %job.thread_id,
             status = status.as_str(), %code, begun = false);
-        metrics::counter!("agent_executor_jobs_total", "status" => status.as_str()).increment(1);
-        metrics::counter!("agent_executor_jobs_failed_total", "code" => code).increment(1);
+        count_end(status, Some(&code));
         shared.relay(outbox).await;
         shared.waiters.tell(&job.job_id, JobEnd::Ended(status));
         Ok(true)

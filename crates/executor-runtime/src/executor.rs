@@ -7,6 +7,7 @@ use std::time::Duration;
 use agent_checkpoint_store::{JobRecord, JobStatus, OutboxMessage, Store, StoreError};
 use agent_model_client::ModelClient;
 use agent_stream_sink::StreamSink;
+use agent_telemetry::metric;
 use agent_tool_host::ToolHost;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -108,7 +109,7 @@ pub(crate) struct Shared {
     direct: Arc<Semaphore>,
     sent: Mutex<Vec<OutboxMessage>>,
     /// Rung when something is in `sent`: an idle worker wakes for nothing.
-    something_left: Notify,
+    something_sent: Notify,
     /// Results of this worker that could not leave yet.
     pub(crate) unsent: Unsent,
     pub(crate) upkeep: Upkeep,
@@ -141,13 +142,13 @@ impl Shared {
         });
     }
 
-    /// Notes that a result has left.
-    pub(crate) fn left(&self, message: OutboxMessage) {
+    /// Notes that a result was sent.
+    pub(crate) fn note_sent(&self, message: OutboxMessage) {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).push(message);
-        self.something_left.notify_one();
+        self.something_sent.notify_one();
     }
 
-    /// Marks what has left.
+    /// Marks the results that were sent.
     pub(crate) async fn mark_sent(&self) {
         let sent = std::mem::take(&mut *self.sent.lock().unwrap_or_else(PoisonError::into_inner));
         if sent.is_empty() {
@@ -169,7 +170,7 @@ impl Executor {
             slots: Arc::new(Semaphore::new(settings.concurrency)),
             direct: Arc::new(Semaphore::new(settings.concurrency)),
             sent: Mutex::default(),
-            something_left: Notify::new(),
+            something_sent: Notify::new(),
             unsent: Unsent::default(),
             upkeep: Upkeep::default(),
             backends,
@@ -196,7 +197,7 @@ impl Executor {
             let shared = &executor.shared;
             shared.leases.renew(&*shared.backends.store).await;
         });
-        self.mark();
+        self.start_marking();
         self.every(SEND_AGAIN_EVERY, |executor| async move { executor.shared.send_again().await });
         self.every(sweep, |executor| async move { executor.sweep().await });
         self.every(WATCH_EVERY, |executor| async move {
@@ -205,15 +206,15 @@ impl Executor {
         });
     }
 
-    /// Marks what has left, many at once.
-    fn mark(&self) {
+    /// Marks the results that were sent, many at once.
+    fn start_marking(&self) {
         let executor = self.clone();
         let force = self.shared.force.clone();
-        // What is left then is marked by the drain.
+        // What is sent after that is marked by the drain.
         self.shared.spawn(async move {
             let work = async {
                 loop {
-                    executor.shared.something_left.notified().await;
+                    executor.shared.something_sent.notified().await;
                     tokio::time::sleep(MARK_EVERY).await;
                     executor.shared.mark_sent().await;
                 }
@@ -280,13 +281,13 @@ impl Executor {
                 && obstacle != Some(before)
             {
                 info!(event = "fetch_resumed", reason = before, paused_ms = since.elapsed().as_millis());
-                metrics::gauge!("agent_executor_fetch_paused", "reason" => before).set(0.0);
+                metric::FETCH_PAUSED.with(&[before]).set(0.0);
                 paused = None;
             }
             let Some(reason) = obstacle else { return !self.is_draining() };
             if paused.is_none() {
                 warn!(event = "fetch_paused", reason, runbook = "docs/operations.md#fetch-paused");
-                metrics::gauge!("agent_executor_fetch_paused", "reason" => reason).set(1.0);
+                metric::FETCH_PAUSED.with(&[reason]).set(1.0);
                 paused = Some((reason, Instant::now()));
             }
             tokio::select! {

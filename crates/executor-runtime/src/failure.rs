@@ -1,6 +1,11 @@
 //! A job's failure as it is told.
 
+use agent_checkpoint_store::JobStatus;
 use agent_executor_core::{Emission, StreamEvent};
+use agent_wire::JobResult;
+
+/// The class of an end that somebody asked for.
+const CANCELLED: &str = "Cancelled";
 
 /// Why a job failed without its run, or in place of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +39,16 @@ impl Failed {
         }
     }
 
+    /// The status that a job has after it.
+    pub(crate) fn status(&self) -> JobStatus {
+        if self.kind == CANCELLED { JobStatus::Cancelled } else { JobStatus::Failed }
+    }
+
+    /// What the result event says.
+    pub(crate) fn into_result(self) -> JobResult {
+        JobResult::Failed { kind: self.kind.to_owned(), code: self.code, message: self.message }
+    }
+
     /// What observers are told.
     pub(crate) fn events(&self) -> Vec<Emission> {
         let told =
@@ -44,7 +59,7 @@ impl Failed {
 
     pub(crate) fn cancelled() -> Self {
         Self {
-            kind: "Cancelled",
+            kind: CANCELLED,
             code: "job.cancelled".to_owned(),
             message: "the job was cancelled".to_owned(),
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use agent_checkpoint_store::{Lease, Store};
+use agent_telemetry::metric;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -105,8 +106,7 @@ impl Leases {
     }
 
     fn count(&self) {
-        metrics::gauge!("agent_executor_jobs_in_work")
-            .set(f64::from(u32::try_from(self.len()).unwrap_or(u32::MAX)));
+        metric::JOBS_IN_WORK.with(&[]).set(f64::from(u32::try_from(self.len()).unwrap_or(u32::MAX)));
     }
 
     /// Tells the run of a job that its end is wanted, if it runs here.
@@ -173,7 +173,7 @@ impl Leases {
         // A newer lease of this very process on the same thread is not the one that was lost.
         if asked.iter().any(|lease| lease.thread_id == *thread_id && lease.epoch == held.lease.epoch) {
             error!(event = "lease_lost", thread_id = %thread_id, job_id = %held.job_id, epoch = held.lease.epoch);
-            metrics::counter!("agent_executor_lease_lost_total").increment(1);
+            metric::LEASES_LOST.with(&[]).increment(1);
             held.signals.lost.cancel();
         }
     }

@@ -11,6 +11,7 @@ mod end;
 mod events;
 mod executor;
 mod failure;
+mod finish;
 mod leases;
 mod outlet;
 mod ports;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use agent_checkpoint_store::{DeadLetter, JobRecord, JobStatus, OutboxMessage, StoreError};
+use agent_telemetry::metric;
 use agent_wire::{RawMessage, Refusal, ResultEvent, result_event_id};
 use bytes::Bytes;
 use tracing::{error, info, warn};
@@ -43,7 +44,7 @@ impl Shared {
     /// Publishes a message that is in the outbox. What fails is tried again, by this worker and by the sweep.
     pub(crate) async fn relay(&self, message: OutboxMessage) -> bool {
         if self.publish(&message).await {
-            self.left(message);
+            self.note_sent(message);
             return true;
         }
         self.unsent.keep(message);
@@ -58,7 +59,7 @@ impl Shared {
             Err(_) => Err(format!("no answer within {} s", TRY.as_secs())),
         };
         let word = if outcome.is_ok() { "published" } else { "failed" };
-        metrics::counter!("agent_executor_outbox_published_total", "outcome" => word).increment(1);
+        metric::OUTBOX_PUBLISHED.with(&[word]).increment(1);
         if let Err(why) = &outcome {
             warn!(event = "result_publish_failed", subject = %message.subject, id = %message.id,
                 thread_id = %message.thread_id, error = %why,
@@ -88,16 +89,15 @@ impl Shared {
 
     /// One round over the outbox: whatever has not left, of whichever worker.
     pub(crate) async fn relay_due(&self) -> Result<(), StoreError> {
-        // What has left and is not marked yet is not due.
+        // What was sent and is not marked yet is not due.
         self.mark_sent().await;
         let due = self.backends.store.outbox_due(self.settings.outbox_after, BATCH).await?;
-        metrics::gauge!("agent_executor_outbox_pending")
-            .set(f64::from(u32::try_from(due.len()).unwrap_or(u32::MAX)));
+        metric::OUTBOX_PENDING.with(&[]).set(f64::from(u32::try_from(due.len()).unwrap_or(u32::MAX)));
         let mut failures = 0;
         for message in due {
             if self.publish(&message).await {
                 info!(event = "result_published_late", id = %message.id, thread_id = %message.thread_id);
-                self.left(message);
+                self.note_sent(message);
                 failures = 0;
             } else {
                 failures += 1;
@@ -132,7 +132,7 @@ impl Executor {
         error!(event = "job_rejected", code = refusal.code, error = %refusal.message, subject = raw.subject,
             job_id = refusal.reported_job_id(),
             runbook = %format_args!("docs/operations.md#{}", refusal.code.replace('.', "-")));
-        metrics::counter!("agent_executor_dead_letters_total", "code" => refusal.code).increment(1);
+        metric::DEAD_LETTERS.with(&[refusal.code]).increment(1);
         let outbox = refusal.wants_event().then(|| {
             let event = ResultEvent::refused(refusal, self.shared.backends.clock.stamp().seed);
             OutboxMessage {

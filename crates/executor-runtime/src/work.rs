@@ -1,29 +1,24 @@
-//! One thread's jobs on this worker: admission, the runs one after another, and their ends.
+//! One thread's jobs on this worker: admission, and the runs one after another (their ends: `finish.rs`).
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_checkpoint_store::{
-    Begin, BeginRequest, Commit, JobRecord, JobStatus, Lease, NewJob, OutboxMessage, StepState, StoreError,
-    Terminal,
-};
-use agent_executor_core::{
-    Effect, Finish, Input, Outcome, Run, RunInput, RunLimits, RunSetup, StepCommit, has_begun,
-};
+use agent_checkpoint_store::{Begin, BeginRequest, JobRecord, Lease, NewJob, StoreError};
+use agent_executor_core::{Effect, Input, Run, RunInput, RunLimits, RunSetup, StepCommit, has_begun};
 use agent_telemetry::metric;
-use agent_telemetry::traces::JobTrace;
-use agent_wire::{JobRequest, JobResult, ResultEvent, ResultForm};
+use agent_wire::JobRequest;
 use futures_util::FutureExt;
 use tokio::time::Instant;
 use tracing::{Instrument, error, info, info_span, warn};
 
 use crate::definitions::Ready;
-use crate::driver::{Driven, Driver, DriverParts, log_notes, merged};
+use crate::driver::{Driven, Driver, DriverParts, merged};
 use crate::executor::{Executor, JobEnd, JobHandle, Shared, Slot, Submission};
 use crate::failure::Failed;
-use crate::leases::{Pulse, Signals};
+use crate::finish::{Ended, Ending};
+use crate::leases::Signals;
 use crate::outlet::{Known, Outlet, OutletParts};
 use crate::setbacks::StoreCall;
 use crate::{takeover, traced};
@@ -59,10 +54,11 @@ pub(crate) struct Taken {
 }
 
 /// The next job to run under a lease that is held.
-struct Following {
-    lease: Lease,
-    job: JobRecord,
-    since: Instant,
+pub(crate) struct Following {
+    pub(crate) lease: Lease,
+    pub(crate) job: JobRecord,
+    /// When the lease was last known to stand.
+    pub(crate) since: Instant,
 }
 
 impl Executor {
@@ -225,7 +221,7 @@ impl Executor {
             Driven::HandBack => ending.hand_back(outlet, open).await,
             Driven::Refused(why) => ending.fail(Failed::execution("store.refused", &why), outlet).await,
         };
-        metrics::histogram!("agent_executor_job_duration_seconds").record(started.elapsed().as_secs_f64());
+        metric::JOB_DURATION.with(&[]).record(started.elapsed().as_secs_f64());
         end
     }
 
@@ -308,7 +304,7 @@ fn must_end(job: &JobRecord, deadline: Option<Instant>) -> Option<Failed> {
 /// A run of ours has panicked: a bug. Its thread is left as one whose worker has died, so that it is counted.
 fn panicked(shared: &Shared, lease: &Lease) -> Ended {
     error!(event = "job_panicked", epoch = lease.epoch, runbook = "docs/operations.md#job-panicked");
-    metrics::counter!("agent_executor_job_panics_total").increment(1);
+    metric::JOB_PANICS.with(&[]).increment(1);
     shared.leases.drop_lease(lease);
     (JobEnd::HandedBack, None)
 }
@@ -358,206 +354,4 @@ async fn prepare(shared: &Shared, request: &JobRequest) -> Result<Prepared, Fail
     let input = RunInput::new(request.input.clone(), input, &ready.compiled, stamp)
         .map_err(|error| Failed::input(error.code(), &error.to_string()))?;
     Ok(Prepared { ready, setup, input })
-}
-
-/// The end of a job on this worker.
-struct Ending {
-    shared: Arc<Shared>,
-    lease: Lease,
-    job: Arc<JobRecord>,
-    trace: Option<agent_wire::TraceContext>,
-    span: Arc<JobTrace>,
-    pulse: Pulse,
-}
-
-type Ended = (JobEnd, Option<Following>);
-
-impl Ending {
-    /// The run is over: its last commit, the terminal status, the result and its way out.
-    async fn finish(self, finish: Finish, outlet: Outlet) -> Ended {
-        let Finish { commit, outcome, usage, model_calls } = finish;
-        let (status, result) = match outcome {
-            Outcome::Completed { output, structured_response, files, warnings } => {
-                let result =
-                    JobResult::Completed { output, structured_response, files, usage, model_calls, warnings };
-                (JobStatus::Completed, result)
-            }
-            Outcome::Failed { kind, code, message } => {
-                let status = if kind == "Cancelled" { JobStatus::Cancelled } else { JobStatus::Failed };
-                (status, JobResult::Failed { kind: kind.to_owned(), code: code.to_owned(), message })
-            }
-        };
-        self.end(commit, status, result, outlet).await
-    }
-
-    /// The job fails without a run, or in place of one.
-    async fn fail(self, failed: Failed, outlet: Outlet) -> Ended {
-        let commit = StepCommit { events: failed.events(), ..StepCommit::default() };
-        let status = if failed.kind == "Cancelled" { JobStatus::Cancelled } else { JobStatus::Failed };
-        let result =
-            JobResult::Failed { kind: failed.kind.to_owned(), code: failed.code, message: failed.message };
-        self.end(commit, status, result, outlet).await
-    }
-
-    async fn end(
-        self,
-        commit: StepCommit,
-        status: JobStatus,
-        result: JobResult,
-        mut outlet: Outlet,
-    ) -> Ended {
-        let shared = &self.shared;
-        let stamp = shared.backends.clock.stamp();
-        let form = ResultForm {
-            final_state: shared.settings.python_compat,
-            ..ResultForm::from(shared.settings.file_form)
-        };
-        // The result names the span of the work that it tells of; without traces, a span of its own.
-        let span = self.span.span_id().map(u128::from);
-        let seed = span.map_or(stamp.seed, |span| stamp.seed & !u128::from(u64::MAX) | span);
-        let event = ResultEvent::new(&self.job.job_id, &result, self.trace.as_ref(), seed, form);
-        let outbox = OutboxMessage {
-            id: Arc::from(event.id.as_str()),
-            thread_id: self.lease.thread_id.clone(),
-            subject: event.subject.to_owned(),
-            body: event.body.clone(),
-        };
-        let terminal = Terminal {
-            job_id: self.job.job_id.clone(),
-            status,
-            result: event.body.clone(),
-            outbox: outbox.clone(),
-        };
-        let rows = merged(std::slice::from_ref(&commit), &mut outlet);
-        shared.leases.ends(&self.lease);
-        let finished = match self.finish_patiently(rows, terminal).await {
-            Ok(finished) => finished,
-            Err(StoreError::Refused(why)) => {
-                outlet.commit_refused();
-                return self.refused(why, outlet).await;
-            }
-            Err(error) if error.is_transient() => return self.hand_back(outlet, None).await,
-            Err(_) => return self.fenced(),
-        };
-        outlet.commit_made();
-        log_notes(&commit);
-        self.count(status, &result);
-        if finished.next.is_none() {
-            shared.leases.drop_lease(&self.lease);
-        }
-        shared.relay(outbox).await;
-        let following = finished.next.map(|job| {
-            let lease = Lease { next_seq: outlet.last_seq() + 1, taken_over: false, ..self.lease.clone() };
-            Following { lease, job: *job, since: self.pulse.last() }
-        });
-        (JobEnd::Ended(status), following)
-    }
-
-    async fn finish_patiently(
-        &self,
-        rows: Commit,
-        terminal: Terminal,
-    ) -> Result<agent_checkpoint_store::Finished, StoreError> {
-        let give_up = Instant::now() + self.shared.settings.commit_patience;
-        let mut pause = Duration::from_millis(50);
-        loop {
-            let asked = Instant::now();
-            match self.shared.backends.store.finish(&self.lease, rows.clone(), terminal.clone()).await {
-                Ok(finished) => {
-                    self.pulse.beat(asked);
-                    return Ok(finished);
-                }
-                Err(error) if error.is_transient() && Instant::now() < give_up => {
-                    warn!(event = "finish_delayed", %error);
-                    StoreCall::Finish.failed();
-                    tokio::select! {
-                        biased;
-                        () = tokio::time::sleep(pause) => {}
-                        () = self.shared.force.cancelled() => return Err(error),
-                    }
-                    pause = (pause * 2).min(Duration::from_secs(2));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// The store refuses the last commit's rows: the job still must end, so it fails without them.
-    async fn refused(self, why: String, outlet: Outlet) -> Ended {
-        error!(event = "commit_refused", error = %why);
-        let failed = Failed::execution("store.refused", &why);
-        Box::pin(self.fail(failed, outlet)).await
-    }
-
-    /// `open`: a commit whose outcome nobody knows.
-    async fn hand_back(self, mut outlet: Outlet, open: Option<Arc<Commit>>) -> Ended {
-        self.shared.leases.drop_lease(&self.lease);
-        if let Err(error) = self.settle(&mut outlet, open).await {
-            return self.let_run_out(&error);
-        }
-        if let Err(error) = self.shared.backends.store.release(&self.lease, outlet.last_seq()).await {
-            // It runs out by itself.
-            warn!(event = "lease_not_released", %error);
-            StoreCall::Release.failed();
-        }
-        self.span.end(Some("handed_back"));
-        info!(event = "job_handed_back");
-        metric::JOBS_HANDED_BACK.with(&[]).increment(1);
-        (JobEnd::HandedBack, None)
-    }
-
-    /// Stops without a release. A release would tell the next holder that the journal has no hole; after a takeover it
-    /// looks for what is missing and says so.
-    fn let_run_out(self, error: &StoreError) -> Ended {
-        self.shared.leases.drop_lease(&self.lease);
-        warn!(event = "events_not_journalled", job_id = %self.job.job_id, %error);
-        StoreCall::Journal.failed();
-        metric::JOBS_HANDED_BACK.with(&[]).increment(1);
-        (JobEnd::HandedBack, None)
-    }
-
-    /// Gives the journal every number that was used, so that the next holder goes on without a hole.
-    async fn settle(&self, outlet: &mut Outlet, open: Option<Arc<Commit>>) -> Result<(), StoreError> {
-        let store = &self.shared.backends.store;
-        if let Some(open) = open {
-            // Made once more: it changes nothing where it was made already. Its intents never came to anything.
-            let mut open = Commit::clone(&open);
-            open.steps.retain(|record| record.state != StepState::Intent);
-            store.commit(&self.lease, open).await?;
-            outlet.commit_made();
-        }
-        if outlet.commit_open() {
-            return Err(StoreError::Unknown("the job's last commit".to_owned()));
-        }
-        let journal = outlet.close();
-        if !journal.is_empty() {
-            let last_seq = outlet.last_seq();
-            store.commit(&self.lease, Commit { journal, last_seq, ..Commit::default() }).await?;
-        }
-        Ok(())
-    }
-
-    fn fenced(self) -> Ended {
-        self.shared.leases.drop_lease(&self.lease);
-        self.span.end(Some("fenced"));
-        warn!(event = "job_fenced", epoch = self.lease.epoch);
-        metrics::counter!("agent_executor_fenced_writes_total").increment(1);
-        (JobEnd::Fenced, None)
-    }
-
-    fn count(&self, status: JobStatus, result: &JobResult) {
-        match result {
-            JobResult::Completed { .. } => {
-                self.span.end(None);
-                info!(event = "job_finished", status = status.as_str());
-            }
-            JobResult::Failed { code, message, .. } => {
-                self.span.end(Some(code));
-                error!(event = "job_finished", status = status.as_str(), %code, error = %message,
-                    runbook = %format_args!("docs/operations.md#{}", code.replace('.', "-")));
-                metrics::counter!("agent_executor_jobs_failed_total", "code" => code.clone()).increment(1);
-            }
-        }
-        metrics::counter!("agent_executor_jobs_total", "status" => status.as_str()).increment(1);
-    }
 }

@@ -233,7 +233,7 @@ async fn a_result_that_could_not_leave_is_sent_by_the_sweep_once() {
     assert_eq!(&*sent[0].id, agent_wire::result_event_id("j1").to_string());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_drained_worker_hands_its_job_to_another_which_finishes_it() {
     let store = Arc::new(MemoryStore::default());
     let hold = Arc::new(Notify::new());

@@ -107,6 +107,12 @@ impl Family {
     fn pairs(&self, values: &[&str]) -> Vec<Pair> {
         debug_assert_eq!(values.len(), self.labels.len(), "label values of `{}`", self.name);
         let pair = |(label, value): (&Label, &&str)| {
+            debug_assert!(
+                label.open || label.known.contains(value),
+                "`{}` has no {} `{value}`",
+                self.name,
+                label.name
+            );
             let value = match label.known.iter().find(|known| *known == value) {
                 Some(known) => SharedString::const_str(known),
                 None => SharedString::from((*value).to_owned()),

@@ -103,6 +103,8 @@ async fn a_jobs_scripts_run_confined_and_change_its_files() {
     assert_eq!(stats["function"]["description"], "Count the words of a text.");
     let replies = stack.metric(r#"agent_executor_tool_script_runs_total{outcome="reply"}"#).await;
     assert_eq!(replies, Some(3.0));
+    let good = r#"agent_executor_tool_calls_total{tool="custom",status="success"}"#;
+    assert_eq!(stack.metric(good).await, Some(2.0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -83,6 +83,8 @@ async fn a_job_over_nats_leaves_its_result_its_checkpoints_and_its_stream() {
     // 2t + 3 super-steps and two checkpoints of the input, with five rounds of tools.
     check_rows(&stack.dsn, "nats-1", 15).await;
     assert_eq!(stack.model.requests(), 6);
+    let written = r#"agent_executor_tool_calls_total{tool="write_file",status="success"}"#;
+    assert_eq!(stack.metric(written).await, Some(2.0));
     stack.settled().await;
 }
 
