@@ -9,16 +9,20 @@
     reason = "helpers of tests stand outside of the test functions"
 )]
 
+mod common;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use agent_executor_core::{
     Compiled, Defaults, Definition, Effect, Event, Finish, Input, ModelError, ModelErrorKind, ModelReply,
-    ModelRequest, Outcome, Purpose, Run, RunInput, RunLimits, RunSetup, Stamp, StopReason, Usage,
+    ModelRequest, Outcome, Purpose, Run, RunInput, RunLimits, RunSetup, StopReason, Usage,
 };
-use agent_langgraph_codec::{Content, GraphState, Kind, Message, Rows, ToolCall, load_graph};
+use agent_langgraph_codec::{Content, Kind, Message, Rows, ToolCall};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
+
+use common::Thread;
 
 type Answer = Result<ModelReply, ModelError>;
 
@@ -46,10 +50,9 @@ fn too_long() -> Answer {
 /// One thread, and a model that answers in order.
 struct World {
     compiled: Arc<Compiled>,
-    rows: Rows,
+    thread: Thread,
     script: VecDeque<Answer>,
     asked: Vec<(Purpose, ModelRequest)>,
-    clock: u64,
     /// Stops before this question.
     dies_at: Option<usize>,
 }
@@ -68,12 +71,8 @@ impl World {
         let compiled = Compiled::new(Arc::new(parsed.definition), &IndexMap::new(), &[]).unwrap();
         let script = script.into();
         let compiled = Arc::new(compiled);
-        Self { compiled, rows: Rows::default(), script, asked: Vec::new(), clock: 0, dies_at: None }
-    }
-
-    fn stamp(&mut self) -> Stamp {
-        self.clock += 1;
-        Stamp { now_ns: 1_790_000_000_000_000_000 + self.clock, seed: u128::from(self.clock) }
+        let thread = Thread::new(Rows::default(), 1_790_000_000_000_000_000);
+        Self { compiled, thread, script, asked: Vec::new(), dies_at: None }
     }
 
     /// A job on the thread; `None` if the worker died in it.
@@ -86,54 +85,29 @@ impl World {
             model: None,
         };
         let payload = input.as_object().unwrap().clone();
-        let stamp = self.stamp();
+        let stamp = self.thread.stamp();
         let read = Input::from_payload(&payload, self.compiled.definition(), stamp).unwrap();
         let files = read.files.into_iter().map(|(path, file)| (path, file.map(Arc::new))).collect();
         let messages = read.messages.into_iter().map(Arc::new).collect();
-        let stamp = self.stamp();
+        let stamp = self.thread.stamp();
         let input = RunInput { payload, messages, files, ..RunInput::default() };
-        let (run, first) = Run::resume(setup, &self.rows, input, stamp).unwrap();
+        let (run, first) = Run::resume(setup, &self.thread.rows, input, stamp).unwrap();
         self.drive(run, first)
     }
 
-    fn drive(&mut self, mut run: Run, first: Vec<Effect>) -> Option<Finish> {
-        let mut effects: VecDeque<Effect> = first.into();
-        while let Some(effect) = effects.pop_front() {
-            let event = match effect {
-                Effect::AskModel { agent, purpose, request, .. } => {
-                    if self.dies_at == Some(self.asked.len()) {
-                        return None;
-                    }
-                    self.asked.push((purpose, *request));
-                    match self.script.pop_front().unwrap() {
-                        Ok(reply) => Event::ModelReply(agent, Box::new(reply)),
-                        Err(error) => Event::ModelFailed(agent, error),
-                    }
-                }
-                Effect::Commit(commit) => {
-                    self.store(commit.rows);
-                    Event::Committed(commit.number)
-                }
-                Effect::Finish(finish) => {
-                    self.store(finish.commit.rows.clone());
-                    return Some(*finish);
-                }
-                Effect::RunTool { .. } | Effect::Emit(_) => continue,
-            };
-            let stamp = self.stamp();
-            effects.extend(run.handle(event, stamp));
-        }
-        panic!("the run stopped asking without an end");
-    }
-
-    fn store(&mut self, rows: Rows) {
-        self.rows.checkpoints.extend(rows.checkpoints);
-        self.rows.blobs.extend(rows.blobs);
-        self.rows.writes.extend(rows.writes);
-    }
-
-    fn thread(&self) -> GraphState {
-        load_graph(&self.rows, "").unwrap().unwrap()
+    fn drive(&mut self, run: Run, first: Vec<Effect>) -> Option<Finish> {
+        let Self { thread, script, asked, dies_at, .. } = self;
+        thread.drive(run, first, |call| {
+            let Effect::AskModel { agent, purpose, request, .. } = call else { panic!("no tool: {call:?}") };
+            if *dies_at == Some(asked.len()) {
+                return None;
+            }
+            asked.push((purpose, *request));
+            Some(match script.pop_front().unwrap() {
+                Ok(reply) => Event::ModelReply(agent, Box::new(reply)),
+                Err(error) => Event::ModelFailed(agent, error),
+            })
+        })
     }
 
     fn purposes(&self) -> Vec<Purpose> {
@@ -175,7 +149,7 @@ fn a_second_summary_stands_for_the_first_and_more() {
     let shown = world.texts(3);
     assert!(shown[0].contains("<summary>\na2\n</summary>"), "{shown:?}");
     assert_eq!(shown[1..], ["a1", "q6"]);
-    let thread = world.thread();
+    let thread = world.thread.state();
     assert_eq!(thread.messages.len(), 8, "stored messages are never removed");
     let [(path, file)] = thread.files.iter().collect::<Vec<_>>()[..] else { panic!("{:?}", thread.files) };
     assert!(path.starts_with("/conversation_history/session_"));
@@ -191,11 +165,11 @@ fn a_worker_that_dies_between_summary_and_answer_begins_the_step_again() {
     world.dies_at = Some(1);
     let input = || humans(&["q1", "q2", "q3", "q4", "q5"]);
     assert!(world.job("1", input(), RunLimits::default()).is_none());
-    assert!(world.thread().files.is_empty(), "nothing of an unfinished step is stored");
+    assert!(world.thread.state().files.is_empty(), "nothing of an unfinished step is stored");
     world.dies_at = None;
     completed(world.job("1", input(), RunLimits::default()));
     assert_eq!(world.purposes(), [Purpose::Summary, Purpose::Summary, Purpose::Answer]);
-    assert_eq!(world.thread().messages.len(), 6);
+    assert_eq!(world.thread.state().messages.len(), 6);
     assert!(world.texts(2)[0].contains("SUM again"));
 }
 
@@ -216,7 +190,7 @@ fn a_sub_agent_keeps_its_own_summary_and_hands_its_history_to_the_parent() {
     assert_eq!((*purpose, request.model.provider.as_str()), (Purpose::Summary, "anthropic"));
     assert!(request.tools.is_empty() && request.system.is_none() && !request.options.prompt_caching);
     assert!(world.texts(3)[0].contains("do it"), "its own conversation");
-    let thread = world.thread();
+    let thread = world.thread.state();
     assert!(!thread.values.contains_key("_summarization_event"), "the parent's is its own");
     assert_eq!(thread.files.len(), 1, "agents share their files");
     assert_eq!(thread.messages[2].text(""), "report");
@@ -244,7 +218,7 @@ fn results_at_the_end_of_a_rejected_request_are_moved_out_and_stay_so() {
     let script = vec![calls("c1", "read_file", json!({"file_path": "/f"})), too_long(), says("done")];
     let mut world = World::new(json!({}), script);
     completed(world.job("1", input, RunLimits::default()));
-    let stored = world.thread().messages[2].clone();
+    let stored = world.thread.state().messages[2].clone();
     assert_eq!(world.texts(2)[2], stored.text(""), "what was sent is what is stored");
     assert!(stored.text("").contains("The full content is at /f."), "{}", stored.text(""));
     assert!(stored.text("").len() < 5_000);
@@ -259,7 +233,7 @@ fn there_is_one_way_out_of_a_rejection_and_no_second() {
     let Outcome::Failed { code, message, .. } = &finish.outcome else { panic!("{:?}", finish.outcome) };
     assert_eq!(*code, "model.context_overflow");
     assert!(message.contains("still does not fit after recovery"), "{message}");
-    assert!(world.thread().files.is_empty(), "the step did not end");
+    assert!(world.thread.state().files.is_empty(), "the step did not end");
 }
 
 #[test]
@@ -287,7 +261,7 @@ fn refused_media_are_taken_out_once() {
     completed(world.job("1", input.clone(), RunLimits::default()));
     assert!(matches!(world.asked[1].1.messages[2].content, Content::Blocks(_)));
     assert!(world.texts(2)[2].starts_with("Unsupported content."));
-    assert!(world.thread().messages[2].text("").starts_with("Unsupported content."), "and stays so");
+    assert!(world.thread.state().messages[2].text("").starts_with("Unsupported content."), "and stays so");
     let mut twice = World::new(json!({}), vec![read(), refused(), refused()]);
     let finish = twice.job("1", input, RunLimits::default()).unwrap();
     assert!(matches!(finish.outcome, Outcome::Failed { code: "model.refused", .. }), "{:?}", finish.outcome);
@@ -302,7 +276,7 @@ fn settings_reach_every_part() {
     let (_, request) = &world.asked[0];
     assert_eq!((request.max_output_tokens, request.options.prompt_caching), (Some(77), false));
     assert!(world.texts(0)[0].starts_with("Message content too large"));
-    assert_eq!(world.thread().messages[0].text(""), "more than ten characters");
+    assert_eq!(world.thread.state().messages[0].text(""), "more than ten characters");
     let finish = world.job("2", humans(&["b"]), RunLimits::default()).unwrap();
     assert!(
         matches!(finish.outcome, Outcome::Failed { code: "model.context_overflow", .. }),

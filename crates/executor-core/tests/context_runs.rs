@@ -13,6 +13,8 @@
     reason = "helpers of tests stand outside of the test functions"
 )]
 
+mod common;
+
 use std::collections::VecDeque;
 use std::fs;
 use std::path::PathBuf;
@@ -20,12 +22,14 @@ use std::sync::Arc;
 
 use agent_executor_core::{
     Class, Compiled, CustomTool, Defaults, Definition, Effect, Event, Finish, Input, ModelError,
-    ModelErrorKind, ModelReply, ModelRequest, Outcome, Run, RunInput, RunLimits, RunSetup, Stamp, StopReason,
+    ModelErrorKind, ModelReply, ModelRequest, Outcome, Run, RunInput, RunLimits, RunSetup, StopReason,
     ToolResult, ToolSpec,
 };
-use agent_langgraph_codec::{Content, Kind, Message, Rows, ToolCall, ToolStatus, decode_json, load_graph};
+use agent_langgraph_codec::{Content, GraphState, Kind, Message, Rows, ToolCall, ToolStatus, decode_json};
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
+
+use common::Thread;
 
 const RUNS: &[&str] = &[
     "eviction-tool",
@@ -154,16 +158,9 @@ fn check_request(recorded: &Value, ours: &ModelRequest, what: &str) {
 struct Player {
     script: VecDeque<Value>,
     asked: Vec<ModelRequest>,
-    rows: Rows,
-    clock: u64,
 }
 
 impl Player {
-    fn stamp(&mut self) -> Stamp {
-        self.clock += 1;
-        Stamp { now_ns: 1_790_000_000_123_456_000 + self.clock, seed: u128::from(self.clock) }
-    }
-
     fn answer(&mut self) -> Result<ModelReply, ModelError> {
         let answer = self.script.pop_front().unwrap_or_else(|| json!({"content": "final"}));
         if answer.get("raise").is_some() {
@@ -186,38 +183,18 @@ impl Player {
         })
     }
 
-    fn play(&mut self, mut run: Run, first: Vec<Effect>) -> Finish {
-        let mut effects: VecDeque<Effect> = first.into();
-        while let Some(effect) = effects.pop_front() {
-            let event = match effect {
-                Effect::AskModel { agent, request, .. } => {
-                    self.asked.push(*request);
-                    match self.answer() {
-                        Ok(reply) => Event::ModelReply(agent, Box::new(reply)),
-                        Err(error) => Event::ModelFailed(agent, error),
-                    }
+    fn event(&mut self, call: Effect) -> Event {
+        match call {
+            Effect::AskModel { agent, request, .. } => {
+                self.asked.push(*request);
+                match self.answer() {
+                    Ok(reply) => Event::ModelReply(agent, Box::new(reply)),
+                    Err(error) => Event::ModelFailed(agent, error),
                 }
-                Effect::RunTool { call_ref, call, .. } => Event::ToolReturned(call_ref, big_result(&call)),
-                Effect::Commit(commit) => {
-                    self.store(commit.rows);
-                    Event::Committed(commit.number)
-                }
-                Effect::Finish(finish) => {
-                    self.store(finish.commit.rows.clone());
-                    return *finish;
-                }
-                Effect::Emit(_) => continue,
-            };
-            let stamp = self.stamp();
-            effects.extend(run.handle(event, stamp));
+            }
+            Effect::RunTool { call_ref, call, .. } => Event::ToolReturned(call_ref, big_result(&call)),
+            other @ (Effect::Commit(_) | Effect::Finish(_) | Effect::Emit(_)) => panic!("no call: {other:?}"),
         }
-        panic!("the run stopped asking without an end");
-    }
-
-    fn store(&mut self, rows: Rows) {
-        self.rows.checkpoints.extend(rows.checkpoints);
-        self.rows.blobs.extend(rows.blobs);
-        self.rows.writes.extend(rows.writes);
     }
 }
 
@@ -259,7 +236,8 @@ fn check_case(case: &Value) {
     let id = case["id"].as_str().unwrap();
     let compiled = Arc::new(compiled(case));
     let script = case["model_script"].as_array().unwrap().iter().map(plain).collect();
-    let mut player = Player { script, asked: Vec::new(), rows: Rows::default(), clock: 0 };
+    let mut player = Player { script, asked: Vec::new() };
+    let mut thread = Thread::new(Rows::default(), 1_790_000_000_123_456_000);
     for (number, turn) in case["turns"].as_array().unwrap().iter().enumerate() {
         let what = format!("{id}, turn {number}");
         let setup = RunSetup {
@@ -270,16 +248,16 @@ fn check_case(case: &Value) {
             model: None,
         };
         let payload = plain(&turn["input"]).as_object().unwrap().clone();
-        let read = Input::from_payload(&payload, compiled.definition(), player.stamp()).unwrap();
+        let read = Input::from_payload(&payload, compiled.definition(), thread.stamp()).unwrap();
         let input = RunInput {
             payload,
             messages: read.messages.into_iter().map(Arc::new).collect(),
             files: Vec::new(),
             values: Vec::new(),
         };
-        let stamp = player.stamp();
-        let (run, first) = Run::resume(setup, &player.rows, input, stamp).unwrap();
-        let finish = player.play(run, first);
+        let stamp = thread.stamp();
+        let (run, first) = Run::resume(setup, &thread.rows, input, stamp).unwrap();
+        let finish = thread.drive(run, first, |call| Some(player.event(call))).unwrap();
         check_end(turn, &finish, &what);
         let theirs = turn["model_requests"].as_array().unwrap();
         let ours = std::mem::take(&mut player.asked);
@@ -287,7 +265,7 @@ fn check_case(case: &Value) {
         for (place, (theirs, ours)) in theirs.iter().zip(&ours).enumerate() {
             check_request(theirs, ours, &format!("{what}, request {place}"));
         }
-        check_thread(turn, &player.rows, &what);
+        check_thread(turn, &thread.state(), &what);
     }
 }
 
@@ -302,8 +280,7 @@ fn check_end(turn: &Value, finish: &Finish, what: &str) {
     }
 }
 
-fn check_thread(turn: &Value, rows: &Rows, what: &str) {
-    let state = load_graph(rows, "").unwrap().unwrap();
+fn check_thread(turn: &Value, state: &GraphState, what: &str) {
     let messages = turn["messages"].as_array().unwrap();
     assert_eq!(messages.len(), state.messages.len(), "{what}: stored messages");
     for (place, (theirs, ours)) in messages.iter().zip(&state.messages).enumerate() {

@@ -11,17 +11,19 @@
     reason = "helpers of tests stand outside of the test functions"
 )]
 
-use std::collections::VecDeque;
+mod common;
+
 use std::sync::Arc;
 
 use agent_executor_core::{
     Class, Compiled, CustomTool, Defaults, Definition, Effect, Event, Finish, Input, ModelReply,
-    ModelRequest, Outcome, ResumeError, Run, RunInput, RunLimits, RunSetup, Stamp, StopReason, ToolResult,
-    ToolSpec,
+    ModelRequest, Outcome, ResumeError, Run, RunInput, RunLimits, RunSetup, StopReason, ToolResult, ToolSpec,
 };
-use agent_langgraph_codec::{Content, Message, Rows, ToolCall, ToolStatus, load_graph};
+use agent_langgraph_codec::{Content, GraphState, Message, Rows, ToolCall, ToolStatus, load_graph};
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
+
+use common::Thread;
 
 #[path = "../../langgraph-codec/tests/codec/examples.rs"]
 #[expect(dead_code, reason = "the codec's tests use all of it")]
@@ -29,7 +31,11 @@ mod examples;
 
 /// The recorded thread whose name begins so; `None` where the recordings are absent.
 fn thread(number: &str) -> Option<(Rows, Value)> {
-    let found = examples::all().into_iter().find(|example| example.name.starts_with(number))?;
+    let all = examples::all();
+    if all.is_empty() {
+        return None;
+    }
+    let found = all.into_iter().find(|example| example.name.starts_with(number)).unwrap();
     let start = found.get_state["values"]["messages"][0]["content"].clone();
     Some((found.rows, json!({ "messages": [{ "role": "user", "content": start }] })))
 }
@@ -61,15 +67,15 @@ fn compiled() -> Arc<Compiled> {
 
 /// A thread that is gone on with.
 struct Played {
-    rows: Rows,
+    thread: Thread,
     asked: Vec<ModelRequest>,
     called: Vec<String>,
     finish: Finish,
 }
 
 impl Played {
-    fn state(&self) -> agent_langgraph_codec::GraphState {
-        load_graph(&self.rows, "").unwrap().unwrap()
+    fn state(&self) -> GraphState {
+        self.thread.state()
     }
 
     fn texts(&self) -> Vec<String> {
@@ -77,20 +83,13 @@ impl Played {
     }
 }
 
-struct Stamps(u64);
+/// Later than every recorded row.
+const LATER_NS: u64 = 1_900_000_000_000_000_000;
 
-impl Stamps {
-    /// Later than every recorded row.
-    fn next(&mut self) -> Stamp {
-        self.0 += 1;
-        Stamp { now_ns: 1_900_000_000_000_000_000 + self.0, seed: u128::from(self.0) }
-    }
-}
-
-fn resumed(rows: &Rows, payload: &Value, stamps: &mut Stamps) -> Result<(Run, Vec<Effect>), ResumeError> {
+fn resumed(thread: &mut Thread, payload: &Value) -> Result<(Run, Vec<Effect>), ResumeError> {
     let compiled = compiled();
     let payload = payload.as_object().unwrap().clone();
-    let stamp = stamps.next();
+    let stamp = thread.stamp();
     let input = Input::from_payload(&payload, compiled.definition(), stamp).unwrap();
     let input = RunInput::new(payload, input, &compiled, stamp).unwrap();
     let setup = RunSetup {
@@ -100,50 +99,33 @@ fn resumed(rows: &Rows, payload: &Value, stamps: &mut Stamps) -> Result<(Run, Ve
         limits: RunLimits::default(),
         model: None,
     };
-    Run::resume(setup, rows, input, stamps.next())
+    let stamp = thread.stamp();
+    Run::resume(setup, &thread.rows, input, stamp)
 }
 
 /// Goes on with the thread; every model call is answered with the next of `answers`.
-fn play(mut rows: Rows, payload: &Value, answers: &[&str]) -> Played {
-    let mut stamps = Stamps(0);
+fn play(rows: Rows, payload: &Value, answers: &[&str]) -> Played {
+    let mut thread = Thread::new(rows, LATER_NS);
     let mut answers = answers.iter();
     let (mut asked, mut called) = (Vec::new(), Vec::new());
-    let (mut run, effects) = resumed(&rows, payload, &mut stamps).unwrap();
-    let mut effects: VecDeque<Effect> = effects.into();
-    let mut keep = |more: Rows| {
-        rows.checkpoints.extend(more.checkpoints);
-        rows.blobs.extend(more.blobs);
-        rows.writes.extend(more.writes);
-    };
-    while let Some(effect) = effects.pop_front() {
-        let event = match effect {
+    let (run, effects) = resumed(&mut thread, payload).unwrap();
+    let finish = thread.drive(run, effects, |call| {
+        Some(match call {
             Effect::AskModel { agent, request, .. } => {
                 asked.push(*request);
                 let text = answers.next().unwrap_or_else(|| panic!("asked once too often: {asked:?}"));
                 let message = Message::ai(Content::Text((*text).to_owned()), Vec::new(), None);
-                Event::ModelReply(
-                    agent,
-                    Box::new(ModelReply { message, stop: StopReason::Stop, usage: None }),
-                )
+                let reply = ModelReply { message, stop: StopReason::Stop, usage: None };
+                Event::ModelReply(agent, Box::new(reply))
             }
             Effect::RunTool { call_ref, call, .. } => {
                 called.push(call.name.clone());
                 Event::ToolReturned(call_ref, told(&call))
             }
-            Effect::Commit(commit) => {
-                let number = commit.number;
-                keep(commit.rows);
-                Event::Committed(number)
-            }
-            Effect::Finish(finish) => {
-                keep(finish.commit.rows.clone());
-                return Played { rows, asked, called, finish: *finish };
-            }
-            Effect::Emit(_) => continue,
-        };
-        effects.extend(run.handle(event, stamps.next()));
-    }
-    panic!("the run stopped asking without an end");
+            other @ (Effect::Commit(_) | Effect::Finish(_) | Effect::Emit(_)) => panic!("no call: {other:?}"),
+        })
+    });
+    Played { thread, asked, called, finish: finish.unwrap() }
 }
 
 fn told(call: &ToolCall) -> ToolResult {
@@ -217,8 +199,8 @@ fn a_sub_agent_goes_on_where_it_failed_and_its_file_reaches_the_parent() {
 fn a_thread_that_waits_for_an_answer_says_so_and_a_new_turn_gets_it_out() {
     for number in ["07", "18", "23"] {
         let Some((rows, payload)) = thread(number) else { return };
-        let mut stamps = Stamps(0);
-        let refused = resumed(&rows, &payload, &mut stamps).map(|(_, effects)| effects).unwrap_err();
+        let mut waiting = Thread::new(rows.clone(), LATER_NS);
+        let refused = resumed(&mut waiting, &payload).map(|(_, effects)| effects).unwrap_err();
         assert!(matches!(refused, ResumeError::WaitsForAnswer { .. }), "{number}: {refused}");
         assert_eq!(refused.code(), "thread.waiting");
 
