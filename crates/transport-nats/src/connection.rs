@@ -77,11 +77,14 @@ pub async fn connect(settings: NatsSettings) -> Result<Nats, ConnectError> {
 }
 
 fn log(event: &Event) {
-    if matches!(event, Event::Connected) {
-        info!(event = "nats_connected");
-    } else {
-        warn!(event = "nats_event", what = %event);
-        metric::NATS_ERRORS.with(&["connection"]).increment(1);
+    match event {
+        Event::Connected => info!(event = "nats_connected"),
+        // Somebody wants it so: this worker stops, or the server is about to be replaced.
+        Event::Draining | Event::Closed | Event::LameDuckMode => info!(event = "nats_event", what = %event),
+        Event::Disconnected | Event::SlowConsumer(_) | Event::ServerError(_) | Event::ClientError(_) => {
+            warn!(event = "nats_event", what = %event);
+            metric::NATS_ERRORS.with(&["connection"]).increment(1);
+        }
     }
 }
 

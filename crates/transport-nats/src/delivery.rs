@@ -6,7 +6,7 @@ use agent_executor_runtime::{Executor, JobEnd, JobHandle, Slot, Submission};
 use agent_telemetry::metric;
 use agent_wire::{JobRequest, RawMessage, Refusal};
 use async_nats::jetstream::{AckKind, Message};
-use tracing::{debug, warn};
+use tracing::warn;
 
 use crate::connection::Nats;
 
@@ -18,8 +18,8 @@ pub(crate) async fn handle(nats: &Nats, executor: &Executor, message: Message, s
     let answer = decide(nats, executor, &message, slot).await;
     let Some(kind) = answer else { return };
     match kind {
-        AckKind::Ack => metrics::counter!("agent_executor_nats_messages_processed_total").increment(1),
-        AckKind::Term => metrics::counter!("agent_executor_nats_messages_failed_total").increment(1),
+        AckKind::Ack => metric::NATS_MESSAGES_PROCESSED.with(&[]).increment(1),
+        AckKind::Term => metric::NATS_MESSAGES_FAILED.with(&[]).increment(1),
         // It comes again, and is counted then.
         AckKind::Nak(_) | AckKind::Progress | AckKind::Next => {}
     }
@@ -29,7 +29,8 @@ pub(crate) async fn handle(nats: &Nats, executor: &Executor, message: Message, s
         AckKind::Nak(_) | AckKind::Progress | AckKind::Next | AckKind::Term => message.ack_with(kind).await,
     };
     if let Err(error) = sent {
-        debug!(event = "nats_ack_failed", %error);
+        warn!(event = "nats_ack_failed", subject = %message.subject, %error);
+        metric::NATS_ERRORS.with(&["ack"]).increment(1);
     }
 }
 

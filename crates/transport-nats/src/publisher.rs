@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use agent_checkpoint_store::OutboxMessage;
 use agent_executor_runtime::{PublishError, ResultPublisher};
+use agent_telemetry::metric;
 use async_nats::HeaderMap;
 use async_nats::jetstream::context::{PublishErrorKind, RequestErrorKind};
 use async_trait::async_trait;
@@ -122,7 +123,7 @@ impl NatsPublisher {
         if self.ask(subject).await? {
             return Err(error);
         }
-        metrics::counter!("agent_executor_results_unstreamed_total").increment(1);
+        metric::RESULTS_UNSTREAMED.with(&[]).increment(1);
         Ok(())
     }
 
@@ -134,7 +135,7 @@ impl NatsPublisher {
         sent.map_err(|error| told(&error))?;
         self.nats.client.flush().await.map_err(|error| told(&error))?;
         self.ask(subject).await?;
-        metrics::counter!("agent_executor_results_unstreamed_total").increment(1);
+        metric::RESULTS_UNSTREAMED.with(&[]).increment(1);
         Ok(())
     }
 }
