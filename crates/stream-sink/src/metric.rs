@@ -7,10 +7,11 @@ use crate::EventKind;
 
 const PUBLISHED: &str = "agent_executor_redis_publish_total";
 const ERRORS: &str = "agent_executor_redis_publish_errors_total";
+const DELETE_ERRORS: &str = "agent_executor_redis_delete_errors_total";
 const DROPPED: &str = "agent_executor_stream_dropped_total";
 
 /// Every metric that this crate counts.
-pub const METRIC_NAMES: &[&str] = &[PUBLISHED, ERRORS, DROPPED];
+pub const METRIC_NAMES: &[&str] = &[PUBLISHED, ERRORS, DELETE_ERRORS, DROPPED];
 
 /// Handles taken once: a lookup by name costs 91 ns, an increment through a handle next to nothing.
 pub(crate) struct Counters {
@@ -18,6 +19,8 @@ pub(crate) struct Counters {
     published: [Counter; EventKind::ALL.len()],
     #[cfg(feature = "redis")]
     pub(crate) errors: Counter,
+    #[cfg(feature = "redis")]
+    pub(crate) delete_errors: Counter,
     pub(crate) dropped: Counter,
 }
 
@@ -28,6 +31,8 @@ impl Counters {
             published: EventKind::ALL.map(|kind| metrics::counter!(PUBLISHED, "event_type" => kind.as_str())),
             #[cfg(feature = "redis")]
             errors: metrics::counter!(ERRORS),
+            #[cfg(feature = "redis")]
+            delete_errors: metrics::counter!(DELETE_ERRORS),
             dropped: metrics::counter!(DROPPED),
         }
     }

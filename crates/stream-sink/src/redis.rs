@@ -113,7 +113,7 @@ impl StreamSink for RedisSink {
         self.flush(FORGET_FLUSH).await;
         if let Err(error) = self.link.forget(thread_id).await {
             tracing::warn!(event = "cached_events_not_deleted", thread_id, %error);
-            metrics::counter!("agent_executor_redis_delete_errors_total").increment(1);
+            self.shared.counters.delete_errors.increment(1);
         }
     }
 
