@@ -1,11 +1,16 @@
 //! What the scripted model answers. Only a marker in the system prompt and the number of assistant turns in the
-//! request decide, so a job gives the same transcript on every engine: `[[fake:hello]]` one text; `tools` five
-//! file tools, one a turn, then text; `orch` three `task` calls one after another, `orchpar` in one turn; `sub`
-//! what their sub-agents do; `research` writes todos, shares out to two sub-agents and writes a report; `scripts` calls
-//! the tools `word_stats`, `save_note` and `failing` of the definition, `effects` its tool `act` twice at once and once
-//! more, each with the user's words and a number. Settings stand in the marker: `[[fake:hello tokens=50 delay_ms=20]]`;
-//! `text=prose` says sentences instead of `tok0 tok1 …`, `text=time` the moment at which each piece is sent, in
-//! microseconds.
+//! request decide, so a job gives the same transcript on every engine. The markers:
+//!
+//! - `[[fake:hello]]`: one text.
+//! - `tools`: five file tools, one a turn, then text.
+//! - `orch`: three `task` calls one after another; `orchpar`: the three in one turn; `sub`: what their sub-agents do.
+//! - `research`: writes todos, shares out to two sub-agents and writes a report.
+//! - `scripts`: calls the tools `word_stats`, `save_note` and `failing` of the definition.
+//! - `effects`: calls the definition's tool `act` twice at once and then once more, each time with the user's words and
+//!   a number.
+//!
+//! Settings stand in the marker: `[[fake:hello tokens=50 delay_ms=20]]`. `text=prose` says sentences instead of
+//! `tok0 tok1 …`; `text=time` says the moment at which each piece is sent, in microseconds since 1970.
 
 use std::time::Duration;
 
@@ -148,7 +153,7 @@ fn research() -> Vec<Vec<(&'static str, Value)>> {
     ]
 }
 
-/// One deed of the definition's tool; no two calls of a conversation are alike.
+/// One call of the definition's tool with effects; no two of a conversation are alike.
 fn act(user: &str, number: u32) -> (&'static str, Value) {
     ("act", json!({"what": format!("{user} {number}")}))
 }
@@ -233,12 +238,12 @@ mod tests {
     }
 
     #[test]
-    fn no_two_deeds_of_a_conversation_are_alike() {
-        let deeds: Vec<String> = (0..3)
+    fn no_two_effects_of_a_conversation_are_alike() {
+        let effects: Vec<String> = (0..3)
             .flat_map(|turn| Plan::of(&request("Do. [[fake:effects]]", "job-7", turn)).calls)
             .map(|(_, arguments)| arguments["what"].as_str().unwrap().to_owned())
             .collect();
-        assert_eq!(deeds, ["job-7 1", "job-7 2", "job-7 3"]);
+        assert_eq!(effects, ["job-7 1", "job-7 2", "job-7 3"]);
     }
 
     #[test]
