@@ -11,12 +11,7 @@ pub(crate) fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_path_buf()
 }
 
-/// The facts and tools beside the clone; `None` where somebody has the clone alone.
-pub(crate) fn shared() -> Option<PathBuf> {
-    let named = std::env::var_os("AGENT_EXECUTOR_SHARED").map(PathBuf::from);
-    let path = named.unwrap_or_else(|| root().join("../shared"));
-    path.is_dir().then(|| path.canonicalize().unwrap_or(path))
-}
+pub(crate) use agent_testkit::shared_folder as shared;
 
 /// A shell in the workspace's root.
 pub(crate) fn shell() -> anyhow::Result<xshell::Shell> {

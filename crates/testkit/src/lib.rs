@@ -16,6 +16,7 @@ mod redis;
 mod script;
 mod server;
 mod servers;
+mod shared;
 mod wait;
 
 pub use container::{Images, engine_answers};
@@ -28,6 +29,7 @@ pub use python::{langchain_python, langgraph_python, langgraph_python_or_skip, p
 pub use redis::{Redis, Subscription};
 pub use server::{Probe, Server};
 pub use servers::Servers;
+pub use shared::{recording_or_skip, shared_folder};
 pub use wait::until;
 
 /// The README's example compiles.

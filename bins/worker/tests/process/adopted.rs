@@ -1,39 +1,20 @@
 //! Threads that a Python deep agent left half done, adopted by the worker as a process: the recorded rows are loaded
 //! into its PostgreSQL, a job on the thread does what is due and nothing else.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "helpers of tests stand outside of the test functions"
-)]
-
-use std::path::PathBuf;
+#![expect(clippy::unwrap_used, reason = "helpers of tests stand outside of the test functions")]
 
 use crate::common::{Plan, Stack, http, scripts_path};
 use agent_langgraph_codec::GraphState;
+use agent_testkit::recording_or_skip;
 use serde_json::{Value, json};
 
 /// What the scripted model says to the orchestrator and to its specialist.
 const LEAD: &str = "tok0 ";
 const RESEARCH: &str = "tok0 tok1 tok2";
 
-/// The recorded threads as SQL; `None` where they are absent.
-fn dumps() -> Option<PathBuf> {
-    let shared = std::env::var("AGENT_EXECUTOR_SHARED").map_or_else(
-        |_| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")),
-        PathBuf::from,
-    );
-    let folder = shared.join("golden/checkpoint-examples");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: no recorded checkpoints at {}", folder.display());
-    None
-}
-
 /// A worker whose database holds these recorded threads.
 async fn stack_with(plan: Plan, names: &[&str]) -> Option<Stack> {
-    let folder = dumps()?;
+    let folder = recording_or_skip("golden/checkpoint-examples")?;
     let stack = plan.start().await?;
     let postgres = stack.postgres().await;
     for name in names {

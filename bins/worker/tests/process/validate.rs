@@ -1,11 +1,7 @@
 //! `worker validate` as a process: exit codes, what it says, and that the JSON Schema which it prints and its own
 //! judgement agree. The judge of the schema is Python's `jsonschema`.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "helpers of tests stand outside of the test functions"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests stand outside of the test functions")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -195,15 +191,8 @@ fn altered() -> Vec<Value> {
 
 /// The recorded definitions; said where they are absent.
 fn recorded() -> Vec<Value> {
-    let shared = std::env::var("AGENT_EXECUTOR_SHARED").map_or_else(
-        |_| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")),
-        PathBuf::from,
-    );
-    let folder = shared.join("golden/scenarios");
-    let Ok(scenarios) = std::fs::read_dir(&folder) else {
-        println!("skipped: no recorded definitions at {}", folder.display());
-        return Vec::new();
-    };
+    let Some(folder) = agent_testkit::recording_or_skip("golden/scenarios") else { return Vec::new() };
+    let scenarios = std::fs::read_dir(folder).unwrap();
     let files = scenarios.map(|entry| entry.unwrap().path().join("definition.json"));
     let texts = files.filter(|path| path.is_file()).map(|path| std::fs::read_to_string(path).unwrap());
     texts.map(|text| serde_json::from_str(&text).unwrap()).collect()

@@ -32,15 +32,7 @@ impl Turn {
 
 /// The recordings beside the clone; says so where they, or python3, are absent.
 pub(crate) fn folder() -> Option<PathBuf> {
-    let shared = std::env::var("AGENT_EXECUTOR_SHARED").map_or_else(
-        |_| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")),
-        PathBuf::from,
-    );
-    let golden = shared.join("golden");
-    if !golden.join("check.py").is_file() {
-        println!("skipped: no recorded scenarios at {}", golden.display());
-        return None;
-    }
+    let golden = agent_testkit::recording_or_skip("golden/check.py")?.parent()?.to_path_buf();
     if std::process::Command::new("python3").arg("--version").output().is_err() {
         println!("skipped: the checker and the scripted model need python3");
         return None;
