@@ -51,7 +51,8 @@ xflags::xflags! {
             optional --dev
             /// Jobs for each scenario, default 200.
             optional --jobs jobs: u32
-            /// Instead: idle WebSockets and followed streams on one worker, their memory and the time a token takes.
+            /// Measures streams in place of jobs: the memory of one worker with many idle WebSockets and followed
+            /// streams, and the time from the model to a reader for each token.
             optional --streams
             /// With --streams: how many WebSockets wait for nothing, default 1000.
             optional --idle idle: usize

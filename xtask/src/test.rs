@@ -31,8 +31,9 @@ impl Test {
             }
             runtime.block_on(tokio::signal::ctrl_c())?;
         }
-        runtime.block_on(servers.end()).context("end the servers")?;
-        outcome
+        let ended = runtime.block_on(servers.end()).context("end the servers");
+        outcome?;
+        ended
     }
 
     fn tests(&self, sh: &Shell) -> anyhow::Result<()> {

@@ -23,6 +23,19 @@ const SILENT: &[&str] = &[
     "readOnly",
 ];
 
+/// A keyword of a schema, and the value that it judges.
+#[derive(Clone, Copy)]
+struct Rule<'a> {
+    /// The schema that the keyword stands in.
+    schema: &'a Map<String, Value>,
+    keyword: &'a str,
+    /// What stands behind the keyword.
+    rule: &'a Value,
+    value: &'a Value,
+    /// JSON pointer of the value.
+    place: &'a str,
+}
+
 /// A schema, and the document that its references point into.
 #[derive(Debug, Clone)]
 pub(crate) struct Validator {
@@ -51,19 +64,18 @@ impl Validator {
     }
 
     fn check(&self, schema: &Value, value: &Value, place: &str, faults: &mut Vec<String>) {
-        let Some(rules) = schema.as_object() else {
+        let Some(members) = schema.as_object() else {
             if schema == &Value::Bool(false) {
                 faults.push(format!("`{place}` may not be there"));
             }
             return;
         };
-        for (keyword, rule) in rules {
+        for (keyword, rule) in members {
             if SILENT.contains(&keyword.as_str()) || keyword.starts_with("x-") {
                 continue;
             }
-            let known = self.members(rules, keyword, rule, value, place, faults)
-                || self.combined(keyword, rule, value, place, faults)
-                || scalar(rules, keyword, rule, value, place, faults);
+            let rule = Rule { schema: members, keyword, rule, value, place };
+            let known = self.members(rule, faults) || self.combined(rule, faults) || scalar(rule, faults);
             if !known {
                 faults.push(format!(
                     "`{place}`: the schema has the keyword `{keyword}`, which is not understood"
@@ -73,15 +85,8 @@ impl Validator {
     }
 
     /// Keywords about what is inside an object or a list.
-    fn members(
-        &self,
-        rules: &Map<String, Value>,
-        keyword: &str,
-        rule: &Value,
-        value: &Value,
-        place: &str,
-        faults: &mut Vec<String>,
-    ) -> bool {
+    fn members(&self, judged: Rule<'_>, faults: &mut Vec<String>) -> bool {
+        let Rule { schema, keyword, rule, value, place } = judged;
         let members = value.as_object();
         match keyword {
             "properties" => {
@@ -92,7 +97,7 @@ impl Validator {
                 }
             }
             "additionalProperties" => {
-                let named = rules.get("properties").and_then(Value::as_object);
+                let named = schema.get("properties").and_then(Value::as_object);
                 let others = members.into_iter().flatten();
                 for (name, found) in
                     others.filter(|(name, _)| named.is_none_or(|named| !named.contains_key(*name)))
@@ -122,14 +127,8 @@ impl Validator {
     }
 
     /// Keywords about other schemas.
-    fn combined(
-        &self,
-        keyword: &str,
-        rule: &Value,
-        value: &Value,
-        place: &str,
-        faults: &mut Vec<String>,
-    ) -> bool {
+    fn combined(&self, judged: Rule<'_>, faults: &mut Vec<String>) -> bool {
+        let Rule { keyword, rule, value, place, .. } = judged;
         let fits = |inner: &&Value| {
             let mut inside = Vec::new();
             self.check(inner, value, place, &mut inside);
@@ -164,15 +163,9 @@ impl Validator {
 }
 
 /// Keywords about one value. What is said about another type than the value's holds by itself.
-fn scalar(
-    rules: &Map<String, Value>,
-    keyword: &str,
-    rule: &Value,
-    value: &Value,
-    place: &str,
-    faults: &mut Vec<String>,
-) -> bool {
-    let strictly = |keyword: &str| rules.get(keyword) == Some(&Value::Bool(true));
+fn scalar(judged: Rule<'_>, faults: &mut Vec<String>) -> bool {
+    let Rule { schema, keyword, rule, value, place } = judged;
+    let strictly = |keyword: &str| schema.get(keyword) == Some(&Value::Bool(true));
     let number = |compare: fn(f64, f64) -> bool| match (value.as_f64(), rule.as_f64()) {
         (Some(value), Some(limit)) => compare(value, limit),
         _ => true,
@@ -259,11 +252,14 @@ mod tests {
             (json!({ "minimum": 1 }), json!(1), json!(0)),
             (json!({ "maximum": 1 }), json!(1), json!(2)),
             (json!({ "minimum": 1, "exclusiveMinimum": true }), json!(2), json!(1)),
+            (json!({ "maximum": 1, "exclusiveMaximum": true }), json!(0), json!(1)),
+            (json!({ "multipleOf": 2 }), json!(4), json!(3)),
             (json!({ "minLength": 1 }), json!("a"), json!("")),
             (json!({ "maxLength": 1 }), json!("ä"), json!("ab")),
             (json!({ "minItems": 1 }), json!([1]), json!([])),
             (json!({ "maxItems": 1 }), json!([1]), json!([1, 2])),
             (json!({ "minProperties": 1 }), json!({ "a": 1 }), json!({})),
+            (json!({ "maxProperties": 1 }), json!({ "a": 1 }), json!({ "a": 1, "b": 1 })),
             (json!({ "uniqueItems": true }), json!([1, 2]), json!([1, 1])),
             (json!({ "required": ["a"] }), json!({ "a": 1 }), json!({})),
             (json!({ "properties": { "a": { "type": "string" } } }), json!({ "b": 1 }), json!({ "a": 1 })),
