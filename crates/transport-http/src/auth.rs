@@ -19,8 +19,7 @@ use crate::router::PREFIX;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Larger files are no lists of tokens.
 const LONGEST_FILE: u64 = 1 << 20;
-/// What anybody may ask: probes have no token, and the page holds no data.
-const PUBLIC: &[&str] = &["/health", "/ready", "/docs"];
+const PUBLIC: &[&str] = &["/health", "/ready", "/docs", "/ui"];
 
 /// The tokens' file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -194,16 +193,16 @@ impl Guard {
     }
 }
 
+/// What anybody may ask: probes have no token, and the pages hold no data.
+fn is_public(path: &str) -> bool {
+    PUBLIC.contains(&path) || path.starts_with("/ui/")
+}
+
 /// Lets a request pass that may.
 pub(crate) async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let path = path.strip_prefix(PREFIX).unwrap_or(path);
-    if PUBLIC.contains(&path)
-        || path == "/ui"
-        || path.starts_with("/ui/")
-        || guard.is_open()
-        || request.extensions().get::<Certified>().is_some()
-    {
+    if is_public(path) || guard.is_open() || request.extensions().get::<Certified>().is_some() {
         return next.run(request).await;
     }
     match token(request.headers()) {

@@ -16,7 +16,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use crate::answers;
+use crate::{answers, ui};
 
 const JSON: &str = "application/json";
 const CLOUDEVENT: &str = "application/cloudevents+json";
@@ -326,7 +326,7 @@ fn threads(shapes: &mut Shapes, event: &Value) -> Vec<(String, Value)> {
 
 /// The list that the page at `/ui` begins with.
 fn recent(shapes: &mut Shapes) -> Value {
-    let limit = json!({ "type": "integer", "minimum": 1, "maximum": 200, "default": 50 });
+    let limit = json!({ "type": "integer", "minimum": 1, "maximum": ui::LARGEST_PAGE, "default": ui::PAGE });
     let bad = shapes.answer::<ValidationBody>("A parameter is not what it should be.");
     let list = shapes.answer::<ThreadList>("The list.");
     operation(

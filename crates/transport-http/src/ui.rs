@@ -14,8 +14,9 @@ use time::format_description::well_known::Rfc3339;
 use crate::answers;
 use crate::router::HttpDoor;
 
-const PAGE: usize = 50;
-const LARGEST_PAGE: usize = 200;
+/// Threads of a list for which nobody says how many.
+pub(crate) const PAGE: usize = 50;
+pub(crate) const LARGEST_PAGE: usize = 200;
 /// Jobs that are looked at for each thread that is wanted: a thread may have several.
 const JOBS_A_THREAD: usize = 4;
 
@@ -67,13 +68,11 @@ pub(crate) struct Wanted {
 
 /// `GET /threads`: the threads with the newest jobs, newest first.
 pub(crate) async fn threads(State(door): State<HttpDoor>, Query(wanted): Query<Wanted>) -> Response {
-    let limit = match wanted.limit.as_deref().map(str::parse).transpose() {
-        Ok(limit) => limit.unwrap_or(PAGE),
-        Err(_) => 0,
+    let limit = wanted.limit.map_or(Some(PAGE), |text| text.parse().ok());
+    let Some(limit) = limit.filter(|limit| (1..=LARGEST_PAGE).contains(limit)) else {
+        let expected = format!("expected a whole number from 1 to {LARGEST_PAGE}");
+        return answers::bad_parameter("query", "limit", &expected);
     };
-    if !(1..=LARGEST_PAGE).contains(&limit) {
-        return answers::bad_parameter("query", "limit", "expected a whole number from 1 to 200");
-    }
     match door.executor.store().recent_jobs(limit * JOBS_A_THREAD).await {
         Ok(jobs) => Json(ThreadList { threads: newest_of_each(&jobs, limit) }).into_response(),
         Err(error) => answers::unavailable(&error),
