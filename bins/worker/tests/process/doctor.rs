@@ -71,6 +71,15 @@ impl Patient {
         Some(patient)
     }
 
+    /// The workers' consumer, made anew with these settings.
+    async fn remake_consumer(&self, settings: consumer::pull::Config) {
+        let name = "agent-executor-workers";
+        let stream = self.jetstream().await.get_stream("AGENT_EXECUTION").await.unwrap();
+        stream.delete_consumer(name).await.unwrap();
+        let config = consumer::pull::Config { durable_name: Some(name.to_owned()), ..settings };
+        stream.create_consumer(config).await.unwrap();
+    }
+
     async fn migrate(&self) {
         let mut client = connect(&self.dsn).await;
         agent_migrations::migrate(&mut client, &agent_migrations::Options::default()).await.unwrap();
@@ -203,15 +212,8 @@ async fn a_missing_stream_of_results() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_that_acknowledges_by_itself() {
     let Some(patient) = Patient::healthy().await else { return };
-    let context = patient.jetstream().await;
-    let stream = context.get_stream("AGENT_EXECUTION").await.unwrap();
-    stream.delete_consumer("agent-executor-workers").await.unwrap();
-    let config = consumer::pull::Config {
-        durable_name: Some("agent-executor-workers".to_owned()),
-        ack_policy: consumer::AckPolicy::None,
-        ..Default::default()
-    };
-    stream.create_consumer(config).await.unwrap();
+    let config = consumer::pull::Config { ack_policy: consumer::AckPolicy::None, ..Default::default() };
+    patient.remake_consumer(config).await;
     patient.sick(&["consumer", "ack_policy"], "worker provision-nats");
     // That cannot be changed in place, and provisioning says so instead of going on.
     let told = patient.run("provision-nats");
@@ -222,23 +224,19 @@ async fn a_consumer_that_acknowledges_by_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_as_the_seeds_job_makes_it_is_brought_to_what_workers_need() {
     let Some(patient) = Patient::healthy().await else { return };
-    let context = patient.jetstream().await;
-    let stream = context.get_stream("AGENT_EXECUTION").await.unwrap();
-    stream.delete_consumer("agent-executor-workers").await.unwrap();
     let config = consumer::pull::Config {
-        durable_name: Some("agent-executor-workers".to_owned()),
         ack_policy: consumer::AckPolicy::Explicit,
         max_deliver: 3,
         max_ack_pending: 10,
         ..Default::default()
     };
-    stream.create_consumer(config).await.unwrap();
+    patient.remake_consumer(config).await;
     let seed = stream::Config {
         name: "AGENT_STATUS".to_owned(),
         subjects: vec!["agent.status.*".to_owned()],
         ..Default::default()
     };
-    context.update_stream(seed).await.unwrap();
+    patient.jetstream().await.update_stream(seed).await.unwrap();
 
     let told = patient.run("doctor");
     assert_eq!(told.code, Some(0), "it works, only not as meant: {}", told.text);
