@@ -1,5 +1,7 @@
 //! The list of metrics: its own rules, and the page made from it.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests stand outside of the test functions")]
+
 use std::{collections::BTreeSet, path::Path};
 
 use agent_telemetry::{declare::Metric, metric::ALL, metrics_page};
