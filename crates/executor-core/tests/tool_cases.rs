@@ -86,6 +86,21 @@ fn tools_answer_as_recorded_except_where_we_mean_to_differ() {
     assert_eq!(differ.len(), DELIBERATE.len(), "every declared case is among the recorded ones");
 }
 
+/// Further cases, recorded in the same way with the same release.
+#[test]
+fn further_recorded_cases_hold() {
+    let cases: Value = serde_json::from_str(include_str!("tool_cases/more.json")).expect("JSON");
+    let cases = cases.as_array().expect("a list");
+    let wrong: Vec<String> = cases
+        .iter()
+        .filter_map(|case| match run::case(case) {
+            Some(Ok(())) => None,
+            other => Some(format!("{}: {other:?}", case["id"])),
+        })
+        .collect();
+    assert!(wrong.is_empty() && cases.len() > 5, "{}", wrong.join("\n"));
+}
+
 /// The prose is ours; names, order of members, types, defaults and required fields are Python's.
 #[test]
 fn schemas_have_the_recorded_structure() {

@@ -112,7 +112,7 @@ fn replaced(text: &str, args: &Args<'_>) -> Result<(String, usize), String> {
     }
     let (plain, places) = loose_matches(text, args.old);
     if places.is_empty() {
-        return Err(not_found(&plain, args));
+        return Err(not_found(text, &plain, args));
     }
     check_count(places.len(), args)?;
     Ok((replace_places(text, &places, args.new), places.len()))
@@ -183,15 +183,17 @@ fn first_line_end(text: &str) -> &'static str {
     }
 }
 
-/// Why nothing was replaced. The usual slip is a final line feed that the file's last line does not have.
-fn not_found(text: &str, args: &Args<'_>) -> String {
-    let shorter = args.old.strip_suffix('\n').filter(|rest| !rest.is_empty() && text.ends_with(*rest));
-    let Some(shorter) = shorter else {
+/// Why nothing was replaced. The usual slip is a final line feed that the file's last line does not have. `plain` is the
+/// text with LF only.
+fn not_found(text: &str, plain: &str, args: &Args<'_>) -> String {
+    let shorter = args.old.strip_suffix('\n').filter(|rest| !rest.is_empty());
+    let in_text =
+        |text: &str| shorter.filter(|rest| text.ends_with(*rest)).map(|rest| text.matches(rest).count());
+    let Some(count) = in_text(text).or_else(|| in_text(plain)) else {
         return format!("String not found in file: '{}'", args.old);
     };
     let slip = "old_string ends with a newline, but the file does not end with a newline.";
-    let count = text.matches(shorter).count();
-    if count > 1 && !args.replace_all {
+    if count > 1 {
         return format!(
             "{slip} With the trailing newline removed, old_string would appear {count} times in the file. \
              Retry with the trailing newline removed and add surrounding context so the match is unique."
@@ -229,5 +231,14 @@ mod tests {
     fn an_exact_match_leaves_line_ends_alone() {
         assert_eq!(edit("a\r\nb", "a\r\nb", "x\ny", false), Ok(("x\ny".to_owned(), 1)));
         assert_eq!(edit("a\r\nb\n", "b", "x\ny", false), Ok(("a\r\nx\ny\n".to_owned(), 1)));
+    }
+
+    #[test]
+    fn a_line_feed_too_many_is_told_of_with_the_count_of_the_files_own_text() {
+        let told = |text, old, replace_all| edit(text, old, "x", replace_all).expect_err("no match");
+        assert!(told("a b ", " \n", true).contains("would appear 2 times"));
+        assert!(told("\r\n\r\nb", "b\n", false).ends_with("also ends with a newline)."));
+        assert!(told("a\r\nb\n", "\r\nb\n\n", false).ends_with("also ends with a newline)."));
+        assert!(told("a\r\n\r\n", "\n\n\n", true).starts_with("old_string ends with a newline"));
     }
 }

@@ -82,7 +82,9 @@ pub(super) fn search<'a>(
     let prefix = path::prefix(root);
     let mut matcher = pattern.map(Matcher::new);
     let mut found = Vec::new();
-    for (path, file) in files {
+    // A root that is a file is that file, whatever lies below its name.
+    let only = files.contains_key(root);
+    for (path, file) in files.iter().filter(|(path, _)| !only || path.as_str() == root) {
         let Some(below) = path::relative(path, root, &prefix) else { continue };
         let fits = match &mut matcher {
             Some(matcher) => matcher.fits(below)?,

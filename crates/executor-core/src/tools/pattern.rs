@@ -38,7 +38,7 @@ pub(super) struct Pattern {
 
 impl Pattern {
     pub(super) fn new(text: &str) -> Result<Self, PatternError> {
-        if text.split('/').any(|segment| segment == "..") {
+        if text.split(['/', '\\']).any(|segment| segment == "..") {
             return Err(PatternError::Traversal(pyrepr::text(text)));
         }
         let mut expanded = braces::expand(text.trim_start_matches('/')).map_err(|refused| match refused {

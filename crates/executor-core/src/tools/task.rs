@@ -68,8 +68,6 @@ pub fn spec(subagents: &[(String, String)]) -> ToolSpec {
 )]
 pub fn parse(args: &Map<String, Value>) -> Result<TaskArgs, ToolAnswer> {
     let mut reader = Reader::new(args);
-    let description = reader.text("description").to_owned();
-    let subagent_type = reader.text("subagent_type").to_owned();
     let mut unknown: Vec<&String> =
         args.keys().filter(|key| !matches!(key.as_str(), "description" | "subagent_type")).collect();
     unknown.sort_unstable();
@@ -81,6 +79,13 @@ pub fn parse(args: &Map<String, Value>) -> Result<TaskArgs, ToolAnswer> {
             ),
         );
     }
+    // They are looked for before the fields: where there are some, nothing else is said.
+    if let Some(refusal) = reader.refusal(NAME) {
+        return Err(refusal);
+    }
+    let mut reader = Reader::new(args);
+    let description = reader.text("description").to_owned();
+    let subagent_type = reader.text("subagent_type").to_owned();
     match reader.refusal(NAME) {
         Some(refusal) => Err(refusal),
         None => Ok(TaskArgs { description, subagent_type }),

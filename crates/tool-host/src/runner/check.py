@@ -9,14 +9,14 @@ INTEGER = re.compile(r"[+-]?\d+(_\d+)*(\.0+)?\Z", re.ASCII)
 WORDS = {"true": True, "yes": True, "on": True, "t": True, "y": True, "1": True,
          "false": False, "no": False, "off": False, "f": False, "n": False, "0": False}
 BOUNDS = {
-    "gt": (lambda value, bound: value > bound, "Input should be greater than {}"),
-    "ge": (lambda value, bound: value >= bound, "Input should be greater than or equal to {}"),
-    "lt": (lambda value, bound: value < bound, "Input should be less than {}"),
-    "le": (lambda value, bound: value <= bound, "Input should be less than or equal to {}"),
     "multiple_of": (lambda value, bound: value % bound == 0, "Input should be a multiple of {}"),
-    "pattern": (lambda value, bound: re.search(bound, value), "String should match pattern '{}'"),
+    "le": (lambda value, bound: value <= bound, "Input should be less than or equal to {}"),
+    "lt": (lambda value, bound: value < bound, "Input should be less than {}"),
+    "ge": (lambda value, bound: value >= bound, "Input should be greater than or equal to {}"),
+    "gt": (lambda value, bound: value > bound, "Input should be greater than {}"),
     "min_length": (lambda value, bound: len(value) >= bound, "at least"),
     "max_length": (lambda value, bound: len(value) <= bound, "at most"),
+    "pattern": (lambda value, bound: re.search(bound, value), "String should match pattern '{}'"),
 }
 
 
@@ -48,13 +48,18 @@ def check_fields(fields, values, where, problems):
             elif not field.absent:
                 checked[name] = field.fallback()
             continue
-        before = len(problems)
-        value = check(field.kind, values[name], at, problems)
-        for key, (holds, _) in BOUNDS.items():
-            if len(problems) == before and key in field.info.rest and not holds(value, field.info.rest[key]):
-                problems.append((at, out_of_bounds(key, value, field.info.rest[key])))
-        checked[name] = value
+        checked[name] = check_field(field, values[name], at, problems)
     return checked
+
+
+def check_field(field, value, at, problems):
+    before = len(problems)
+    value = check(field.kind, value, at, problems)
+    for key, (holds, _) in BOUNDS.items():
+        if len(problems) == before and key in field.info.rest and value is not None \
+                and not holds(value, field.info.rest[key]):
+            problems.append((at, out_of_bounds(key, value, field.info.rest[key])))
+    return value
 
 
 def check(kind, value, where, problems):
@@ -67,7 +72,7 @@ def check(kind, value, where, problems):
 
 def converted(kind, value, where, problems):
     if getattr(kind, "__metadata__", None) is not None:
-        kind = typing.get_args(kind)[0]
+        return check_field(Argument(kind), value, where, problems)
     if kind in PLAIN:
         return PLAIN[kind](value)
     origin, parts = typing.get_origin(kind) or kind, typing.get_args(kind)
@@ -78,6 +83,7 @@ def converted(kind, value, where, problems):
     if not isinstance(origin, type):
         return value
     if issubclass(origin, enum.Enum):
+        value = text_as_integer(value) if issubclass(origin, int) else value
         return origin(literal([member.value for member in origin], value))
     if is_foreign(origin):
         return self_checked(origin, value, where, problems)
@@ -89,6 +95,8 @@ def converted(kind, value, where, problems):
         return mapping(parts, value, where, problems)
     if origin in SEQUENCES and isinstance(value, str):
         raise Refused(f"'str' instances are not allowed as a {origin.__name__} value")
+    if origin in SEQUENCES and not isinstance(value, (list, tuple)):
+        raise Refused(f"Input should be an instance of {origin.__name__}")
     if issubclass(origin, (list, tuple, set, frozenset)) or origin in SEQUENCES:
         return sequence(list if origin in SEQUENCES else origin, parts, value, where, problems)
     return value
@@ -104,6 +112,13 @@ SPECIAL = {
     uuid.UUID: ("UUID", uuid.UUID),
     decimal.Decimal: ("decimal", lambda value: decimal.Decimal(str(value))),
 }
+
+
+def text_as_integer(value):
+    try:
+        return integer(value) if isinstance(value, str) else value
+    except Refused:
+        return value
 
 
 def special(name, convert, kind, value):
@@ -127,12 +142,32 @@ def one_of_kinds(parts, value, where, problems):
     tried = []
     for part in parts:
         mine = []
-        found = check(part, value, f"{where}.{getattr(part, '__name__', part)}", mine)
+        found = check(part, value, f"{where}.{label(part)}", mine)
         if not mine:
             return found
         tried += mine
     problems += tried
     return None
+
+
+def label(kind):
+    """How a place names one of several kinds."""
+    name, parts = getattr(kind, "__name__", str(kind)), typing.get_args(kind)
+    if typing.get_origin(kind) is typing.Literal:
+        return f"literal[{','.join(map(repr, parts))}]"
+    if kind in (list, set, frozenset, dict):
+        parts = (typing.Any,) * (2 if kind is dict else 1)
+    if kind is typing.Any:
+        return "any"
+    return f"{name}[{','.join(map(label, parts))}]" if parts else name
+
+
+def octets(value):
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, (bytes, bytearray)):
+        return bytes(value)
+    raise Refused("Input should be a valid bytes")
 
 
 def text(value):
@@ -149,6 +184,8 @@ def integer(value):
             raise Refused("Input should be a finite number")
         if value != int(value):
             raise Refused("Input should be a valid integer, got a number with a fractional part")
+        if abs(value) >= 2**63:
+            raise Refused("Unable to parse input string as an integer, exceeded maximum size")
         return int(value)
     if isinstance(value, str):
         trimmed = value.strip()
@@ -192,13 +229,16 @@ def nothing(value):
     raise Refused("Input should be None")
 
 
-PLAIN = {str: text, int: integer, float: number, bool: boolean, type(None): nothing, None: nothing}
+PLAIN = {bytes: octets, str: text, int: integer, float: number, bool: boolean, type(None): nothing, None: nothing}
 
 
 def literal(allowed, value):
     for one in allowed:
         if one == value and type(one) is type(value):
-            return value
+            return one
+    for one in allowed:
+        if one == value:
+            return one
     words = [repr(one) for one in allowed]
     last = words.pop()
     raise Refused("Input should be " + (f"{', '.join(words)} or {last}" if words else last))
@@ -280,7 +320,11 @@ def mapping(parts, value, where, problems):
         raise Refused("Input should be a valid dictionary")
     if len(parts) != 2:
         return value
-    return {key: check(parts[1], item, f"{where}.{key}", problems) for key, item in value.items()}
+    found = {}
+    for key, item in value.items():
+        named = check(parts[0], key, f"{where}.{key}.[key]", problems)
+        found[named] = check(parts[1], item, f"{where}.{key}", problems)
+    return found
 
 
 def sequence(origin, parts, value, where, problems):
@@ -288,8 +332,17 @@ def sequence(origin, parts, value, where, problems):
         name = {tuple: "tuple", set: "set", frozenset: "frozenset"}.get(origin, "list")
         raise Refused(f"Input should be a valid {name}")
     if issubclass(origin, tuple) and parts and parts[-1] is not ...:
-        kinds = list(parts) + [typing.Any] * (len(value) - len(parts))
+        if len(value) > len(parts):
+            raise Refused(f"Tuple should have at most {len(parts)} item{'' if len(parts) == 1 else 's'} after "
+                          f"validation, not {len(value)}")
+        kinds = parts
     else:
         kinds = [parts[0] if parts else typing.Any] * len(value)
     found = [check(kind, item, f"{where}.{at}", problems) for at, (kind, item) in enumerate(zip(kinds, value))]
-    return found if origin is list else origin(found)
+    missing = range(len(value), len(parts)) if kinds is parts else ()
+    problems += [(f"{where}.{at}", "Field required") for at in missing]
+    if not issubclass(origin, (set, frozenset)):
+        return found if origin is list else origin(found)
+    loose = [at for at, item in enumerate(found) if not isinstance(item, collections.abc.Hashable)]
+    problems += [(f"{where}.{at}", "Set items should be hashable") for at in loose]
+    return origin(item for at, item in enumerate(found) if at not in loose)

@@ -79,17 +79,40 @@ class Argument:
             return self.info.default_factory()
         return self.default
 
-    def schema(self):
-        found, more = dict(schema_of(self.kind)), {}
+    def schema(self, title=None):
+        found, more = dict(schema_of(self.kind, title is not None)), {}
         for key, (name, of_list) in FieldInfo.LIMITS.items():
             if key in self.info.rest:
                 more[of_list if found.get("type") == "array" else name] = self.info.rest[key]
         if self.default is not MISSING and self.info.default_factory is None:
-            more["default"] = plain(self.default)
+            more["default"] = told_default(self.default)
         if self.description:
             more["description"] = self.description
         # What has a name of its own is described by reference, and the reference replaced by what it names.
+        if title is not None and not is_named(without_none(self.kind)):
+            more["title"] = title
         return found | dict(sorted(more.items())) if is_named(self.kind) else dict(sorted((found | more).items()))
+
+
+def without_none(kind):
+    """What an optional kind is besides None; any other kind as it is."""
+    parts = [part for part in typing.get_args(kind) if part is not type(None)]
+    return parts[0] if len(parts) == 1 and typing.get_origin(kind) in (typing.Union, types.UnionType) else kind
+
+
+def told_default(value):
+    """A default as it is written down; what JSON does not know is told by its text."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
+    return json.loads(json.dumps(plain(value), default=text_of_default))
+
+
+def text_of_default(value):
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, enum.Enum):
+        return value.value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def is_named(kind):
@@ -164,9 +187,14 @@ def parsed_docstring(function):
         past = past or block.startswith(("Returns:", "Example:"))
         if not past:
             words.append(block)
-    found, name = {}, None
-    for line in args.split("\n")[1:]:
-        if ":" in line:
+    found, name, margin = {}, None, None
+    for line in filter(str.strip, args.split("\n")[1:]):
+        indent = len(line) - len(line.lstrip())
+        if margin is None and ":" in line:
+            margin = indent
+        if name and margin is not None and indent > margin:
+            found[name] += " " + line.strip()
+        elif ":" in line:
             before, after = line.split(":", maxsplit=1)
             bare, _, kind = before.strip().partition(" ")
             name = bare if kind.startswith("(") and kind.endswith(")") else before.strip()
@@ -189,30 +217,37 @@ def parameters_of(found):
     return object_schema({name: field for name, field in fields_of_tool(found).items() if field.injected is None})
 
 
-def without_titles(schema):
-    """As LangChain sends it: no titles, references replaced by what they name."""
+def without_titles(schema, titled=False):
+    """As LangChain sends it: references replaced by what they name, and no titles but those that stand in a list."""
     defined = schema.get("$defs", {})
 
-    def walked(part, named):
+    def walked(part, named, titled):
         if isinstance(part, list):
-            return [walked(item, False) for item in part]
+            return [walked(item, False, True) for item in part]
         if not isinstance(part, dict):
             return part
         if "$ref" in part:
             rest = {key: item for key, item in part.items() if key != "$ref"}
-            return walked(defined.get(part["$ref"].rpartition("/")[2], {}) | rest, False)
-        dropped = {"$defs"} | ({"title"} if not named and isinstance(part.get("title"), str) else set())
+            return walked(defined.get(part["$ref"].rpartition("/")[2], {}) | rest, False, titled)
+        dropped = {"$defs"} | ({"title"} if not (named or titled) and isinstance(part.get("title"), str) else set())
         kept = {key: item for key, item in part.items() if key not in dropped}
-        return {key: walked(item, key == "properties" and not named) for key, item in kept.items()}
+        return {key: walked(item, key == "properties" and not named, titled) for key, item in kept.items()}
 
-    return walked(schema, False)
+    return walked(schema, False, titled)
 
 
-def object_schema(fields):
-    schema = {"properties": {name: field.schema() for name, field in fields.items()}}
+def title_of(name):
+    return name.title().replace("_", " ").strip()
+
+
+def object_schema(fields, title=None):
+    schema = {"properties": {name: field.schema(None if title is None else title_of(name))
+                             for name, field in fields.items()}}
     required = [name for name, field in fields.items() if field.required]
     if required:
         schema["required"] = required
+    if title is not None:
+        schema["title"] = title
     schema["type"] = "object"
     return schema
 
@@ -224,7 +259,7 @@ SIMPLE = {
 NAMED = {"datetime": "date-time", "date": "date", "time": "time", "timedelta": "duration", "UUID": "uuid"}
 
 
-def schema_of(kind):
+def schema_of(kind, titled=False):
     if getattr(kind, "__metadata__", None) is not None:
         return Argument(kind).schema()
     try:
@@ -234,11 +269,11 @@ def schema_of(kind):
         return {}
     origin, parts = typing.get_origin(kind) or kind, typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
-        return {"anyOf": [schema_of(part) for part in parts]}
+        return {"anyOf": [schema_of(part, True) for part in parts]}
     if origin is typing.Literal:
         return literal_schema(list(parts))
     if isinstance(origin, type):
-        return class_schema(origin, parts)
+        return class_schema(origin, parts, titled)
     return {}
 
 
@@ -250,27 +285,29 @@ def literal_schema(values):
     return found
 
 
-def class_schema(origin, parts):
+def class_schema(origin, parts, titled):
+    title = origin.__name__ if titled else None
     if is_foreign(origin):
-        return without_titles(origin.model_json_schema())
+        return without_titles(origin.model_json_schema(), titled)
     if issubclass(origin, BaseModel):
-        found = object_schema(fields_of_model(origin))
+        found = object_schema(fields_of_model(origin), title)
         if origin.model_config.get("extra") == "forbid":
             found = {"additionalProperties": False} | found
         return {"description": inspect.cleandoc(origin.__doc__)} | found if origin.__doc__ else found
     if issubclass(origin, enum.Enum):
-        return literal_schema([member.value for member in origin])
+        found = literal_schema([member.value for member in origin])
+        return dict(sorted((found | {"title": title}).items())) if titled else found
     if typing.is_typeddict(origin) or dataclasses.is_dataclass(origin):
-        return object_schema(fields_of_structure(origin))
+        return object_schema(fields_of_structure(origin), title)
     if origin.__name__ == "Decimal":
         return {"anyOf": [{"type": "number"}, {"type": "string"}]}
     if issubclass(origin, tuple) and parts and parts[-1] is not ...:
-        items = [schema_of(part) for part in parts]
+        items = [schema_of(part, True) for part in parts]
         return {"maxItems": len(items), "minItems": len(items), "prefixItems": items, "type": "array"}
     if issubclass(origin, dict) or origin.__name__ in ("Mapping", "MutableMapping"):
-        values = schema_of(parts[1]) if len(parts) == 2 else {}
+        values = schema_of(parts[1], titled) if len(parts) == 2 else {}
         return {"additionalProperties": values or True, "type": "object"}
     if issubclass(origin, (list, tuple, set, frozenset)) or origin.__name__ in ("Sequence", "Iterable"):
-        found = {"items": schema_of(parts[0]) if parts else {}, "type": "array"}
+        found = {"items": schema_of(parts[0], titled) if parts else {}, "type": "array"}
         return found | {"uniqueItems": True} if issubclass(origin, (set, frozenset)) else found
     return {"format": NAMED[origin.__name__], "type": "string"} if origin.__name__ in NAMED else {}

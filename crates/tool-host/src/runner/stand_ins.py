@@ -61,8 +61,14 @@ class BaseMessage:
         for key, value in fields.items():
             setattr(self, key, value)
 
+    def _told(self):
+        return [f"{key}={value!r}" for key, value in vars(self).items() if value is not None]
+
     def __repr__(self):
-        return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in vars(self).items())})"
+        return f"{type(self).__name__}({', '.join(self._told())})"
+
+    def __str__(self):
+        return " ".join(self._told())
 
 
 class HumanMessage(BaseMessage):

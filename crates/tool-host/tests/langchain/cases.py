@@ -419,3 +419,63 @@ def work(x: int) -> int:
     return x
 it = tool("it")(work)
 ''', {"x": 1})
+MORE = HEAD + '''
+import dataclasses, datetime
+from enum import IntEnum
+
+class E(Enum):
+    x = "a"
+    y = "b"
+
+class I(IntEnum):
+    one = 1
+    two = 2
+
+class P(BaseModel):
+    """A point."""
+    x_y: int
+    e: Optional[E] = None
+
+@dataclasses.dataclass
+class D:
+    x: int
+    y: str = "q"
+'''
+VALUES = [None, True, 0, 1.0, 1e300, "", "b", "1", [], [1], ["x"], [[1]], [1, "x", 2], {"k": 1}, {"1": "x"}, {"x_y": "2"}]
+for kind in ["bytes", "set", "I", "dict[int, str]", "tuple[int, str]", "Sequence[str]", "Literal[1, 2]", "Optional[E]",
+             "Optional[P]", "Union[P, int]", "Union[int, list[int]]", "Union[list, dict[str, int]]", "list[Optional[P]]",
+             "Optional[Annotated[int, Field(ge=1)]]", "list[Annotated[int, Field(le=0)]]", "tuple[P, int]",
+             "Annotated[str, Field(min_length=2, pattern='^a')]", "Annotated[float, Field(ge=0, lt=1)]"]:
+    case(f'''
+@tool
+def it(a: {kind}):
+    "it"
+    return repr(a)
+''', *({"a": value} for value in VALUES if kind != "set" or value != [1, "x", 2]), head=MORE)
+for kind, default in [("bytes", "b'x'"), ("datetime.date", "datetime.date(2026, 1, 2)"), ("D", "D(1)"), ("Optional[E]", "E.y"),
+                      ("Optional[P]", "P(x_y=1, e=E.x)"), ("datetime.datetime", "datetime.datetime(2026, 1, 2, 3)")]:
+    case(f'''
+@tool
+def it(z: int, a: {kind} = {default}):
+    "it"
+    return repr(a)
+''', {"z": 1}, head=MORE)
+case('''
+@tool(parse_docstring=True)
+def it(a: int, b: str = "x"):
+    """Head.
+
+    Args:
+        a: first
+          note: goes on
+
+        b: second
+    """
+    return str(a)
+''', {"a": 1})
+case('''
+@tool
+def it():
+    "it"
+    return HumanMessage("x")
+''', {})
