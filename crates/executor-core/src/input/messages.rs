@@ -65,6 +65,7 @@ fn content(value: &Value, at: &FieldPath) -> Result<Content, InputError> {
     match value {
         Value::Null => Ok(Content::Text(String::new())),
         Value::String(text) => Ok(Content::Text(text.clone())),
+        Value::Array(blocks) if blocks.is_empty() => Ok(Content::Text(String::new())),
         Value::Array(blocks) => {
             for (nth, block) in blocks.iter().enumerate() {
                 if !block.is_string() && !block.is_object() {

@@ -59,6 +59,12 @@ fn one_message_needs_no_list() {
 }
 
 #[test]
+fn an_empty_list_of_blocks_is_an_empty_text() {
+    let input = read(json!({"messages": [{"role": "user", "content": []}]})).unwrap();
+    assert!(matches!(&input.messages[0].content, Content::Text(text) if text.is_empty()));
+}
+
+#[test]
 fn the_same_stamp_gives_the_same_ids() {
     let payload = json!({"messages": ["a", "b"]});
     assert_eq!(read(payload.clone()).unwrap(), read(payload).unwrap());
