@@ -5,7 +5,7 @@
 use std::process::{Command, Stdio};
 
 use crate::common::{PATIENCE, Stack, job, stack};
-use agent_testkit::until;
+use agent_testkit::{free_port, until};
 use serde_json::Value;
 
 fn command(stack: &Stack, arguments: &[&str]) -> Command {
@@ -13,6 +13,13 @@ fn command(stack: &Stack, arguments: &[&str]) -> Command {
     command.args(arguments).env_clear();
     command.envs(stack.environment.iter().map(|(name, value)| (name, value)));
     command
+}
+
+/// A worker for one job, on a port of its own: tests that run at once must not want the same.
+fn one_job(stack: &Stack) -> Command {
+    let mut one = command(stack, &["serve", "--one-job"]);
+    one.envs([("HTTP_HOST", "127.0.0.1"), ("PORT", &free_port().unwrap().to_string())]).stdout(Stdio::null());
+    one
 }
 
 fn file(name: &str, text: &str) -> String {
@@ -88,7 +95,7 @@ async fn a_pod_for_one_job_takes_one_and_ends() {
     for name in ["single-1", "single-2"] {
         stack.publish(&job(name, "hello")).await;
     }
-    let one = command(&stack, &["serve", "--one-job"]).stdout(Stdio::null()).spawn().unwrap();
+    let one = one_job(&stack).spawn().unwrap();
     let one = tokio::task::spawn_blocking(|| one.wait_with_output().unwrap()).await.unwrap();
     assert!(one.status.success());
     assert_eq!(stack.end_of("single-1").await, "completed");
@@ -96,7 +103,7 @@ async fn a_pod_for_one_job_takes_one_and_ends() {
     let known = "select count(*) from agent_jobs";
     assert_eq!(postgres.query_one(known, &[]).await.unwrap().get::<_, i64>(0), 1, "only one was taken");
 
-    let two = command(&stack, &["serve", "--one-job"]).stdout(Stdio::null()).spawn().unwrap();
+    let two = one_job(&stack).spawn().unwrap();
     let two = tokio::task::spawn_blocking(|| two.wait_with_output().unwrap()).await.unwrap();
     assert!(two.status.success());
     assert_eq!(stack.end_of("single-2").await, "completed");
@@ -109,18 +116,14 @@ async fn a_pod_for_one_job_hands_it_over_when_it_is_told_to_stop() {
     without_its_worker(&mut stack).await;
     stack.model.fail_next([agent_testkit::ModelFault::StallAfter(1)]);
     stack.publish(&job("single-3", "hello")).await;
-    let mut one = command(&stack, &["serve", "--one-job"])
-        .env("DRAIN_BUDGET_SECONDS", "1")
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut one = one_job(&stack).env("DRAIN_BUDGET_SECONDS", "1").spawn().unwrap();
     until("the model is asked", PATIENCE, async || (stack.model.requests() > 0).then_some(())).await.unwrap();
     let pid = one.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     let ended = until("it ends", PATIENCE, async || one.try_wait().unwrap()).await.unwrap();
     assert_eq!(ended.code(), Some(0));
 
-    let two = command(&stack, &["serve", "--one-job"]).stdout(Stdio::null()).spawn().unwrap();
+    let two = one_job(&stack).spawn().unwrap();
     let two = tokio::task::spawn_blocking(|| two.wait_with_output().unwrap()).await.unwrap();
     assert!(two.status.success());
     assert_eq!(stack.end_of("single-3").await, "completed");
