@@ -1,4 +1,4 @@
-//! Messages in the forms that LangChain accepts: a list of, or one, string, pair or object.
+//! Messages in the forms that LangChain accepts: a list of, or one, string, pair or object, or LangChain's serialised form.
 
 use agent_langgraph_codec::{Content, Kind, Message, ToolCall, ToolStatus};
 use serde_json::{Map, Value};
@@ -28,11 +28,35 @@ fn message(value: &Value, at: &FieldPath, ids: NewId<'_>) -> Result<Message, Inp
             }
             _ => Err(wrong(at, "a pair of role and content", value)),
         },
-        Value::Object(members) => from_members(members.clone(), at, ids),
+        Value::Object(members) => {
+            from_members(constructed(members).unwrap_or_else(|| members.clone()), at, ids)
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => {
             Err(wrong(at, "a message: an object, a string, or a pair of role and content", value))
         }
     }
+}
+
+/// The members of a message in LangChain's own serialised form: `{"lc": 1, "type": "constructor", "id": [.., class], "kwargs"}`.
+fn constructed(members: &Map<String, Value>) -> Option<Map<String, Value>> {
+    members.get("lc")?;
+    let (Some("constructor"), Some(Value::Array(path)), Some(Value::Object(given))) =
+        (members.get("type").and_then(Value::as_str), members.get("id"), members.get("kwargs"))
+    else {
+        return None;
+    };
+    let role = match path.last()?.as_str()? {
+        "HumanMessage" => "human",
+        "AIMessage" => "ai",
+        "SystemMessage" => "system",
+        "ToolMessage" => "tool",
+        "FunctionMessage" => "function",
+        "RemoveMessage" => "remove",
+        _ => return None,
+    };
+    let mut found = given.clone();
+    found.insert("type".to_owned(), Value::String(role.to_owned()));
+    Some(found)
 }
 
 fn from_members(

@@ -59,6 +59,26 @@ fn one_message_needs_no_list() {
 }
 
 #[test]
+fn messages_as_langchain_serialises_them_are_read() {
+    let class = |name: &str| json!(["langchain", "schema", "messages", name]);
+    let made = |name: &str, kwargs: Value| json!({"lc": 1, "type": "constructor", "id": class(name), "kwargs": kwargs});
+    let call = json!({"name": "ls", "args": {"path": "/"}, "id": "c1", "type": "tool_call"});
+    let input = read(json!({"messages": [
+        made("HumanMessage", json!({"content": "x", "id": "own", "type": "human"})),
+        made("AIMessage", json!({"content": "", "tool_calls": [call]})),
+        made("ToolMessage", json!({"content": "out", "tool_call_id": "c1"})),
+    ]}))
+    .unwrap();
+    let words: Vec<&str> = input.messages.iter().map(Message::type_name).collect();
+    assert_eq!(words, ["human", "ai", "tool"]);
+    assert_eq!((input.messages[0].id.as_deref(), input.messages[0].text("")), (Some("own"), "x".to_owned()));
+    assert_eq!(input.messages[1].tool_calls()[0].args["path"], json!("/"));
+    assert!(input.messages[0].additional_kwargs.is_empty());
+    let other = read(json!({"messages": [made("Person", json!({"content": "x"}))]}));
+    assert!(matches!(other, Err(InputError::NoRoleOrContent { .. } | InputError::UnknownRole { .. })));
+}
+
+#[test]
 fn an_empty_list_of_blocks_is_an_empty_text() {
     let input = read(json!({"messages": [{"role": "user", "content": []}]})).unwrap();
     assert!(matches!(&input.messages[0].content, Content::Text(text) if text.is_empty()));
