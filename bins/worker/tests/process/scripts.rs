@@ -246,13 +246,13 @@ async fn answer_of_failing(stack: &Stack, thread: &str) -> String {
     answer.unwrap().text("")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_script_whose_worker_is_killed_runs_again_only_if_it_says_that_it_may() {
+/// A worker leaves in the middle of two calls, and another one goes on.
+async fn left_during_calls(signal: &str, expected_code: Option<i32>, unclean: u32) {
     let Some(path) = scripts_path() else { return };
     let (heard, port) = Heard::listen().await;
     let plan = Plan::default().quick().env("PATH", path).env("TOOL_SCRIPTS_NETWORK", "true");
     // Longer than it may take until both are there.
-    let plan = plan.env("TOOL_SCRIPT_WALL_SECONDS", "300");
+    let plan = plan.env("TOOL_SCRIPT_WALL_SECONDS", "300").env("DRAIN_BUDGET_SECONDS", "6");
     let Some(mut stack) = plan.start().await else { return };
     for (job_id, effect) in [("once-1", Value::Null), ("again-1", json!("idempotent"))] {
         let source = CALLING.replace("PORT", &port.to_string()).replace("NAME", job_id);
@@ -263,12 +263,14 @@ async fn a_script_whose_worker_is_killed_runs_again_only_if_it_says_that_it_may(
     }
     let both = async || (heard.of("once-1").len() + heard.of("again-1").len() == 2).then_some(());
     until("both scripts are in the middle of their call", PATIENCE, both).await.unwrap();
-    stack.worker.signal("KILL");
-    stack.worker.ended().await;
+    stack.worker.signal(signal);
+    assert_eq!(stack.worker.ended().await, expected_code);
 
     let _second = stack.another(&[]);
     for job_id in ["once-1", "again-1"] {
         assert_eq!(stack.end_of(job_id).await, "completed", "{job_id}");
+        let job = agent_checkpoint_store::Store::job(&stack.store().await, job_id).await.unwrap().unwrap();
+        assert_eq!(job.unclean_count, unclean, "{job_id}");
     }
     assert_eq!(heard.of("once-1").len(), 1, "at most once");
     let unknown = "the outcome of this call is unknown";
@@ -280,6 +282,16 @@ async fn a_script_whose_worker_is_killed_runs_again_only_if_it_says_that_it_may(
     let again = heard.of("again-1");
     assert_eq!((again.len(), &again[0]), (2, &again[1]), "the same key");
     assert_eq!(answer_of_failing(&stack, "again-1").await, "told again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_whose_worker_is_killed_runs_again_only_if_it_says_that_it_may() {
+    left_during_calls("KILL", None, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_that_hangs_does_not_keep_a_worker_from_leaving() {
+    left_during_calls("TERM", Some(0), 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
