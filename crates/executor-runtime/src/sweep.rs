@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use agent_checkpoint_store::{JobStatus, StoreError};
+use agent_telemetry::metric;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -68,7 +69,7 @@ impl Executor {
         if shared.upkeep.elected.swap(is, Ordering::Relaxed) != is {
             info!(event = if is { "sweeper_elected" } else { "sweeper_replaced" });
         }
-        metrics::gauge!("agent_executor_sweeper").set(if is { 1.0 } else { 0.0 });
+        metric::SWEEPER.with(&[]).set(if is { 1.0 } else { 0.0 });
         elected
     }
 
@@ -78,7 +79,7 @@ impl Executor {
         if !shared.upkeep.elected.swap(false, Ordering::Relaxed) {
             return;
         }
-        metrics::gauge!("agent_executor_sweeper").set(0.0);
+        metric::SWEEPER.with(&[]).set(0.0);
         if let Err(error) = shared.backends.store.elect(ROLE, &shared.settings.owner, Duration::ZERO).await {
             // It runs out by itself.
             StoreCall::Release.failed();
@@ -127,7 +128,7 @@ impl Executor {
         let since = Instant::now();
         if let Some((lease, job)) = shared.backends.store.acquire(thread_id, &shared.settings.owner).await? {
             info!(event, job_id = %job.job_id, thread_id, epoch = lease.epoch, taken_over = lease.taken_over);
-            metrics::counter!("agent_executor_jobs_adopted_total").increment(1);
+            metric::JOBS_ADOPTED.with(&[]).increment(1);
             self.spawn(Taken { lease, job, begun: None, since, offered: None }, slot);
         }
         Ok(true)
@@ -150,7 +151,7 @@ impl Executor {
         }
         if rows > 0 {
             info!(event = "rows_purged", rows);
-            metrics::counter!("agent_executor_purged_rows_total").increment(rows);
+            metric::PURGED_ROWS.with(&[]).increment(rows);
         }
         Ok(())
     }

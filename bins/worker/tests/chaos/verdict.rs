@@ -57,8 +57,11 @@ pub(crate) async fn judge(fleet: &Fleet, row: &mut Row) -> anyhow::Result<()> {
     }
     row.wasted = Some(fleet.wasted());
     for member in &fleet.members {
-        let metrics = crate::common::http(member.worker.port, "GET", "/metrics", "").await;
-        audit.text("the metrics", &metrics.map(|(_, text)| text).unwrap_or_default());
+        let (_, metrics) = until("a worker shows its metrics", Duration::from_secs(20), async || {
+            crate::common::http(member.worker.port, "GET", "/metrics", "").await
+        })
+        .await?;
+        audit.text("the metrics", &metrics);
     }
     row.seen.insert("fenced writes", fleet.metric("agent_executor_fenced_writes_total").await);
     row.violations = audit.finish();

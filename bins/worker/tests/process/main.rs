@@ -8,6 +8,7 @@ mod clocks;
 mod cloud_events;
 mod commands;
 mod common;
+mod database_tls;
 mod doctor;
 mod doors;
 mod durability;

@@ -17,23 +17,28 @@ use tokio_rustls::TlsConnector;
 const TOKEN: &str = "authorization: Bearer s3cret-of-this-test\r\n";
 
 /// Somebody who signs certificates.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key.
-struct Identity {
+pub(crate) struct Identity {
     certificate: CertificateDer<'static>,
-    key: KeyPair,
-    pem: String,
+    pub(crate) key: KeyPair,
+    pub(crate) pem: String,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    fn sign(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> Identity {
+    /// Its own certificate, PEM.
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    pub(crate) fn sign(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> Identity {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.extended_key_usages = vec![usage];
         let key = KeyPair::generate().unwrap();
@@ -41,7 +46,7 @@ impl Authority {
         Identity { certificate: signed.der().clone(), pem: signed.pem(), key }
     }
 
-    fn server(&self) -> Identity {
+    pub(crate) fn server(&self) -> Identity {
         self.sign("127.0.0.1", ExtendedKeyUsagePurpose::ServerAuth)
     }
 
@@ -147,7 +152,7 @@ async fn a_client_certificate_opens_everything_and_without_one_only_the_probes_a
     let (folder, authority) = (TempDir::new().unwrap(), Authority::new());
     let metrics_port = free_port().unwrap();
     let plan = plan(&folder, &authority.server())
-        .env("HTTP_TLS_CLIENT_CA_FILE", write(&folder, "clients.pem", &authority.0.pem()))
+        .env("HTTP_TLS_CLIENT_CA_FILE", write(&folder, "clients.pem", &authority.pem()))
         .env("METRICS_PORT", metrics_port.to_string())
         // No token at all: the certificate is enough.
         .env("HTTP_REQUIRE_AUTH", "true");
