@@ -1,6 +1,6 @@
 //! The recorded scenarios on each of the three stores, and with a `kill -9` at every event of a run in turn: the same
 //! requests, the same final state, the same results. The model is the recordings' own scripted server, the judge
-//! their own checker. Each kill needs a process: this test's own binary, started again.
+//! their own checker. Each kill needs a process: the test itself, started again with orders.
 
 #![expect(
     clippy::unwrap_used,
@@ -74,20 +74,30 @@ async fn every_scenario_ends_as_recorded_on_all_three_stores() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_at_any_event_changes_nothing_on_sqlite() {
+    if killed::ordered().await {
+        return;
+    }
     let Some(golden) = scenario::folder() else { return };
     let scratch = tempfile::tempdir().unwrap();
-    killed::everywhere(&golden, &Place::Sqlite(scratch.path().join("threads.db"))).await;
+    killed::everywhere(
+        "a_kill_at_any_event_changes_nothing_on_sqlite",
+        &golden,
+        &Place::Sqlite(scratch.path().join("threads.db")),
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_at_any_event_changes_nothing_on_postgres() {
+    if killed::ordered().await {
+        return;
+    }
     let Some(golden) = scenario::folder() else { return };
     let Some(servers) = Servers::or_skip().await else { return };
-    killed::everywhere(&golden, &Place::Postgres(store::database(&servers).await)).await;
-}
-
-#[test]
-#[ignore = "the process that gets killed: the tests above start it"]
-fn victim() {
-    killed::victim();
+    killed::everywhere(
+        "a_kill_at_any_event_changes_nothing_on_postgres",
+        &golden,
+        &Place::Postgres(store::database(&servers).await),
+    )
+    .await;
 }

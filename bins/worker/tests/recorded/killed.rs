@@ -19,7 +19,7 @@ use crate::runner::{Hooks, Runner};
 use crate::scenario::{self, Scenario};
 use crate::store::Place;
 
-/// Variable that tells a victim what to do.
+/// Variable that tells a process that is to be killed what to do.
 const ORDERS: &str = "AGENT_EXECUTOR_TEST_VICTIM";
 const SIGKILL: i32 = 9;
 
@@ -32,22 +32,23 @@ struct Orders {
     kill_at: u64,
 }
 
-/// All turns in a process that is killed at some event. Ends well where the run has fewer events.
-pub(crate) fn victim() {
-    let orders: Orders = serde_json::from_str(&std::env::var(ORDERS).unwrap()).unwrap();
+/// In a process that has orders: all turns, until it is killed at some event; ends well where the run has fewer events.
+/// `false`: nobody gave orders, so this is the test.
+pub(crate) async fn ordered() -> bool {
+    let Ok(orders) = std::env::var(ORDERS) else { return false };
+    let orders: Orders = serde_json::from_str(&orders).unwrap();
     let scenario = scenario::read(&orders.scenario);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let store = orders.place.open().await;
-        let runner = Runner::at(store, &orders.url, &scenario, &orders.run, Hooks::KillAt(orders.kill_at));
-        for turn in 0..scenario.turns.len() {
-            runner.turn(turn).await;
-        }
-    });
+    let store = orders.place.open().await;
+    let runner = Runner::at(store, &orders.url, &scenario, &orders.run, Hooks::KillAt(orders.kill_at));
+    for turn in 0..scenario.turns.len() {
+        runner.turn(turn).await;
+    }
+    true
 }
 
-/// Each scenario, killed at its first event, its second, … until it ends before it is killed.
-pub(crate) async fn everywhere(golden: &Path, place: &Place) {
+/// Each scenario, killed at its first event, its second, … until it ends before it is killed. `test` is the name of the
+/// test that asks: it is what is started again.
+pub(crate) async fn everywhere(test: &str, golden: &Path, place: &Place) {
     let scenarios = scenario::all(golden);
     let (model, checker) = (ScriptedModel::start(golden).await, Checker::start(golden));
     let store = place.open().await;
@@ -55,7 +56,7 @@ pub(crate) async fn everywhere(golden: &Path, place: &Place) {
         let (model, checker, store) = (&model, &checker, store.clone());
         async move {
             let mut kills = 0;
-            while Box::pin(killed_at(scenario, kills + 1, place, model)).await {
+            while Box::pin(killed_at(test, scenario, kills + 1, place, model)).await {
                 kills += 1;
                 Box::pin(gone_on_with(scenario, kills, place, store.clone(), model, checker)).await;
             }
@@ -78,7 +79,13 @@ fn run_of(kill_at: u64) -> String {
 }
 
 /// Whether the process was killed, and did not end before.
-async fn killed_at(scenario: &Scenario, kill_at: u64, place: &Place, model: &ScriptedModel) -> bool {
+async fn killed_at(
+    test: &str,
+    scenario: &Scenario,
+    kill_at: u64,
+    place: &Place,
+    model: &ScriptedModel,
+) -> bool {
     let run = run_of(kill_at);
     let orders = Orders {
         scenario: scenario.folder.clone(),
@@ -88,7 +95,7 @@ async fn killed_at(scenario: &Scenario, kill_at: u64, place: &Place, model: &Scr
         kill_at,
     };
     let output = tokio::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "victim", "--ignored", "--nocapture"])
+        .args(["--exact", test, "--nocapture"])
         .env(ORDERS, serde_json::to_string(&orders).unwrap())
         .stdin(Stdio::null())
         .output()
