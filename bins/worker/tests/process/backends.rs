@@ -21,11 +21,6 @@ fn slow(job_id: &str, seconds: u32) -> Value {
     job(job_id, &format!("hello tokens={} delay_ms=100", seconds * 10))
 }
 
-async fn until_asked(stack: &Stack, times: u64) {
-    let asked = async || (stack.model.requests() >= times).then_some(());
-    until("the model is asked", PATIENCE, asked).await.unwrap();
-}
-
 async fn until_counted(stack: &Stack, name: &str, least: f64) {
     let counted = async || (stack.metric(name).await? >= least).then_some(());
     until(name, PATIENCE, counted).await.unwrap();
@@ -174,7 +169,7 @@ async fn no_job_suffers_from(disk: &impl Disk, stack: &Stack) {
     for n in 0..JOBS {
         stack.publish(&job(&format!("disk-{n}"), "tools delay_ms=20")).await;
     }
-    until_asked(stack, 4).await;
+    stack.until_asked(4).await;
     disk.fill(stack).await;
     // Whatever the model answers cannot be kept now.
     until_counted(stack, "agent_executor_store_call_failures_total{call=\"commit\"}", 1.0).await;
@@ -227,7 +222,7 @@ async fn a_database_that_refuses_every_write_delays_jobs_and_fails_none() {
 async fn a_frozen_cache_holds_up_nobody() {
     let Some(stack) = Plan::default().own_cache().start().await else { return };
     stack.publish(&slow("ice-1", 1)).await;
-    until_asked(&stack, 1).await;
+    stack.until_asked(1).await;
     stack.servers.redis.freeze().await.unwrap();
     assert_eq!(stack.end_of("ice-1").await, "completed");
     stack.publish(&job("ice-2", "tools")).await;
@@ -245,7 +240,7 @@ async fn a_frozen_broker_delays_results_and_repeats_none() {
     for n in 0..3 {
         stack.publish(&slow(&format!("frost-{n}"), 1)).await;
     }
-    until_asked(&stack, 3).await;
+    stack.until_asked(3).await;
     stack.nats.freeze().await.unwrap();
     for n in 0..3 {
         assert_eq!(stack.end_of(&format!("frost-{n}")).await, "completed", "NATS is only the doorbell");
@@ -291,7 +286,7 @@ async fn old_rows_go_in_batches_and_a_running_jobs_rows_stay() {
     let context = stack.jetstream().await;
     context.publish("agent.execute.broken", "{".into()).await.unwrap().await.unwrap();
     stack.publish(&slow("runs", 60)).await;
-    until_asked(&stack, 3 * 6 + 1).await;
+    stack.until_asked(3 * 6 + 1).await;
     stack.settled_but(1).await;
     let postgres = stack.postgres().await;
     let sent = async || {

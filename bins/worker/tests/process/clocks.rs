@@ -10,9 +10,9 @@
 use std::path::{Path, PathBuf};
 
 use agent_checkpoint_store::Store;
-use agent_testkit::{programs, until};
+use agent_testkit::programs;
 
-use crate::common::{PATIENCE, Plan, Stack, job};
+use crate::common::{Plan, Stack, job};
 
 /// A wall clock that a test can turn while the worker runs.
 struct Clock(PathBuf);
@@ -45,11 +45,6 @@ impl Clock {
 /// A worker on the same servers with the right time.
 const RIGHT: &[(&str, &str)] = &[("LD_PRELOAD", "")];
 
-async fn until_asked(stack: &Stack, times: u64) {
-    let asked = async || (stack.model.requests() >= times).then_some(());
-    until("the model is asked", PATIENCE, asked).await.unwrap();
-}
-
 /// The year in the thread's first and in its newest checkpoint, by the clocks of those who wrote them.
 async fn years(stack: &Stack, thread: &str) -> (i32, i32) {
     let of = async |order: &str| {
@@ -76,7 +71,7 @@ async fn a_clock_that_jumps_costs_no_lease_and_repeats_nothing() {
     right.ready().await;
     stack.publish(&job("jumps-1", "tools tokens=20 delay_ms=60")).await;
     for (asked, offset) in [(1, "+1h"), (2, "-10y"), (3, "-1h"), (4, "+10y")] {
-        until_asked(&stack, asked).await;
+        stack.until_asked(asked).await;
         clock.turn(offset);
     }
     assert_eq!(stack.end_of("jumps-1").await, "completed");
@@ -98,7 +93,7 @@ async fn a_thread_that_a_worker_ten_years_ahead_left_goes_on_in_order() {
     let Some((_clock, plan)) = Clock::plan("ahead", "+10y") else { return };
     let Some(mut stack) = plan.start().await else { return };
     stack.publish(&job("ahead-1", "tools delay_ms=20")).await;
-    until_asked(&stack, 3).await;
+    stack.until_asked(3).await;
     stack.worker.signal("KILL");
     stack.worker.ended().await;
 

@@ -23,11 +23,6 @@ async fn invoke(stack: &Stack, job: &Value) {
     assert_eq!(status, 200, "{body}");
 }
 
-async fn until_asked(stack: &Stack, times: u64) {
-    let asked = async || (stack.model.requests() >= times).then_some(());
-    until("the model is asked", PATIENCE, asked).await.unwrap();
-}
-
 async fn next_event(events: &mut async_nats::Subscriber) -> Value {
     let event = tokio::time::timeout(PATIENCE, events.next()).await.unwrap().unwrap();
     serde_json::from_slice(&event.payload).unwrap()
@@ -37,7 +32,7 @@ async fn next_event(events: &mut async_nats::Subscriber) -> Value {
 async fn a_killed_workers_job_is_gone_on_with_and_nothing_is_done_twice() {
     let Some(mut stack) = Plan::default().quick().start().await else { return };
     stack.publish(&job("killed-1", "tools delay_ms=20")).await;
-    until_asked(&stack, 3).await;
+    stack.until_asked(3).await;
     stack.worker.signal("KILL");
     stack.worker.ended().await;
     let before = stack.model.requests();
@@ -59,7 +54,7 @@ async fn a_killed_workers_job_is_gone_on_with_and_nothing_is_done_twice() {
 async fn a_job_over_http_survives_its_worker() {
     let Some(mut stack) = Plan::default().quick().start().await else { return };
     invoke(&stack, &job("pod-1", "tools delay_ms=20")).await;
-    until_asked(&stack, 2).await;
+    stack.until_asked(2).await;
     stack.worker.signal("KILL");
     stack.worker.ended().await;
 
@@ -75,7 +70,7 @@ async fn a_cancel_over_nats_is_answered_when_it_stands_and_reported_when_it_is_t
     let mut failed = client.subscribe("agent.status.failed").await.unwrap();
     client.flush().await.unwrap();
     invoke(&stack, &slow("cancel-1", 60)).await;
-    until_asked(&stack, 1).await;
+    stack.until_asked(1).await;
 
     let reply = client.request("agent.cancel.cancel-1", "".into()).await.unwrap();
     let reply: Value = serde_json::from_slice(&reply.payload).unwrap();
@@ -101,7 +96,7 @@ async fn a_deleted_thread_is_gone_everywhere_and_its_job_is_told() {
     let mut failed = client.subscribe("agent.status.failed").await.unwrap();
     client.flush().await.unwrap();
     invoke(&stack, &slow("gone-1", 60)).await;
-    until_asked(&stack, 1).await;
+    stack.until_asked(1).await;
 
     let (status, body) = http(stack.port, "DELETE", "/cleanup/gone-1", "").await.unwrap();
     assert_eq!(status, 204, "{body}");
@@ -134,7 +129,7 @@ async fn kept_by_the_cache(stack: &Stack, thread: &str) -> String {
 async fn a_worker_that_slept_through_a_takeover_commits_and_tells_nothing() {
     let Some(stack) = Plan::default().quick().start().await else { return };
     stack.publish(&job("zombie-1", "tools delay_ms=30")).await;
-    until_asked(&stack, 3).await;
+    stack.until_asked(3).await;
     stack.worker.signal("STOP");
     let second = stack.another(&[]);
     assert_eq!(stack.end_of("zombie-1").await, "completed");
@@ -237,7 +232,7 @@ async fn a_stream_that_was_there_a_moment_ago_is_not_trusted() {
 async fn no_job_needs_the_cache() {
     let Some(stack) = Plan::default().own_cache().start().await else { return };
     stack.publish(&slow("cache-1", 1)).await;
-    until_asked(&stack, 1).await;
+    stack.until_asked(1).await;
     stack.servers.redis.kill().await.unwrap();
     assert_eq!(stack.end_of("cache-1").await, "completed");
     stack.publish(&job("cache-2", "tools")).await;
@@ -322,7 +317,7 @@ async fn a_consumer_with_other_settings_is_brought_to_what_is_needed() {
 async fn a_job_outlives_a_crash_of_nats_and_its_result_leaves_afterwards() {
     let Some(stack) = stack().await else { return };
     stack.publish(&slow("nats-1", 2)).await;
-    until_asked(&stack, 1).await;
+    stack.until_asked(1).await;
     stack.nats.kill().await.unwrap();
     assert_eq!(stack.end_of("nats-1").await, "completed", "NATS is only the doorbell");
     assert_eq!(http(stack.port, "GET", "/health", "").await.unwrap().0, 200);
@@ -344,7 +339,7 @@ async fn a_job_outlives_a_crash_of_nats_and_its_result_leaves_afterwards() {
 async fn a_job_outlives_a_crash_of_postgresql() {
     let Some(stack) = Plan::default().own_postgres().start().await else { return };
     stack.publish(&job("pg-1", "tools delay_ms=20")).await;
-    until_asked(&stack, 3).await;
+    stack.until_asked(3).await;
     stack.servers.postgres.kill().await.unwrap();
     until("it says so", PATIENCE, async || {
         let (status, _) = http(stack.port, "GET", "/ready", "").await?;
@@ -387,7 +382,7 @@ async fn a_worker_that_waits_for_its_database_can_be_stopped() {
 async fn a_second_signal_ends_the_worker_at_once() {
     let Some(mut stack) = stack().await else { return };
     invoke(&stack, &slow("signals-1", 60)).await;
-    until_asked(&stack, 1).await;
+    stack.until_asked(1).await;
     stack.worker.signal("TERM");
     until("it drains", PATIENCE, async || {
         let (status, _) = http(stack.port, "GET", "/ready", "").await?;
@@ -403,7 +398,7 @@ async fn a_second_signal_ends_the_worker_at_once() {
 async fn a_worker_stops_within_its_budget_and_its_job_goes_on_elsewhere() {
     let Some(mut stack) = Plan::default().env("DRAIN_BUDGET_SECONDS", "2").start().await else { return };
     stack.publish(&slow("drain-1", 3)).await;
-    until_asked(&stack, 1).await;
+    stack.until_asked(1).await;
     let second = stack.another(&[]);
     second.ready().await;
     stack.worker.signal("TERM");
@@ -418,7 +413,7 @@ async fn a_worker_stops_although_its_database_hangs() {
     let plan = Plan::default().own_postgres().quick().env("DRAIN_BUDGET_SECONDS", "2");
     let Some(mut stack) = plan.start().await else { return };
     stack.publish(&slow("hang-1", 60)).await;
-    until_asked(&stack, 1).await;
+    stack.until_asked(1).await;
     stack.servers.postgres.freeze().await.unwrap();
     stack.worker.signal("TERM");
     let code = stack.worker.ended().await;

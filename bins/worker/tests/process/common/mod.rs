@@ -251,6 +251,12 @@ impl Stack {
         context.publish(subject, job.to_string().into()).await.unwrap().await.unwrap();
     }
 
+    /// Waits until the model has been asked so often.
+    pub async fn until_asked(&self, times: u64) {
+        let asked = async || (self.model.requests() >= times).then_some(());
+        until("the model is asked", PATIENCE, asked).await.unwrap();
+    }
+
     /// Waits until the job has ended; its row's status.
     pub async fn end_of(&self, job_id: &str) -> String {
         let client = self.postgres().await;
