@@ -31,7 +31,10 @@ pub(crate) async fn judge(fleet: &Fleet, row: &mut Row) -> anyhow::Result<()> {
     });
     let unsent = if due.await.is_ok() { 0 } else { store.outbox_due(Duration::ZERO, 1_000).await?.len() };
     audit.saw(Fact::Left { what: Arc::from("results that have not left"), count: unsent as u64 });
-    audit.saw(Fact::Left { what: Arc::from("messages in the queue"), count: messages_left(fleet).await? });
+    audit.saw(Fact::Left {
+        what: Arc::from("messages in the queue"),
+        count: messages_left(fleet, Duration::from_secs(60)).await?,
+    });
     for id in fleet.job_ids() {
         row.jobs += 1;
         let job: Arc<str> = Arc::from(id);
@@ -70,10 +73,10 @@ pub(crate) async fn judge(fleet: &Fleet, row: &mut Row) -> anyhow::Result<()> {
 }
 
 /// Waits until every message has been delivered and acknowledged; returns how many are left where that takes too long.
-pub(crate) async fn messages_left(fleet: &Fleet) -> anyhow::Result<u64> {
+pub(crate) async fn messages_left(fleet: &Fleet, limit: Duration) -> anyhow::Result<u64> {
     let context = jetstream::new(fleet.stack.nats.client().await?);
     let mut left = 0;
-    let empty = until("no message is left", Duration::from_secs(60), async || {
+    let empty = until("no message is left", limit, async || {
         tokio::time::sleep(Duration::from_millis(200)).await;
         let stream = context.get_stream("AGENT_EXECUTION").await.ok()?;
         let info = stream.consumer_info("agent-executor-workers").await.ok()?;
