@@ -317,7 +317,11 @@ fn guard(http: &HttpSettings) -> anyhow::Result<Guard> {
             !http.require_auth,
             "`HTTP_REQUIRE_AUTH` asks for a token, and `API_TOKENS_FILE` holds none"
         );
-        warn!(event = "http_unauthenticated", "anybody who reaches the port may use it: set API_TOKENS");
+        warn!(
+            event = "http_unauthenticated",
+            runbook = "docs/operations.md#http-unauthenticated",
+            "anybody who reaches the port may use it: set API_TOKENS"
+        );
     }
     Ok(guard)
 }

@@ -158,7 +158,7 @@ impl Ending {
 
     /// The store refuses the last commit's rows: the job still must end, so it fails without them.
     async fn refused(self, why: String, outlet: Outlet) -> Ended {
-        error!(event = "commit_refused", error = %why);
+        error!(event = "commit_refused", error = %why, runbook = "docs/operations.md#store-refused");
         let failed = Failed::execution("store.refused", &why);
         Box::pin(self.fail(failed, outlet)).await
     }

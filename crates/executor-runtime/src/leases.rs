@@ -172,7 +172,8 @@ impl Leases {
         let Some(held) = held.get(thread_id).filter(|held| !held.ending) else { return };
         // A newer lease of this very process on the same thread is not the one that was lost.
         if asked.iter().any(|lease| lease.thread_id == *thread_id && lease.epoch == held.lease.epoch) {
-            error!(event = "lease_lost", thread_id = %thread_id, job_id = %held.job_id, epoch = held.lease.epoch);
+            error!(event = "lease_lost", thread_id = %thread_id, job_id = %held.job_id, epoch = held.lease.epoch,
+                runbook = "docs/operations.md#lease-lost");
             metric::LEASES_LOST.with(&[]).increment(1);
             held.signals.lost.cancel();
         }

@@ -19,6 +19,7 @@ use crate::router::PREFIX;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Larger files are no lists of tokens.
 const LONGEST_FILE: u64 = 1 << 20;
+const TOKENS_UNREAD: &str = "docs/operations.md#api-tokens-unread";
 const PUBLIC: &[&str] = &["/health", "/ready", "/docs", "/ui"];
 
 /// The tokens' file cannot be used.
@@ -121,9 +122,9 @@ impl Tokens {
                     (read.tokens, read.stamp) = (tokens, Some(now));
                 }
                 // The old ones stay: a half-written file must lock nobody out.
-                Err(error) => warn!(event = "api_tokens_unread", %error),
+                Err(error) => warn!(event = "api_tokens_unread", %error, runbook = TOKENS_UNREAD),
             },
-            Err(error) => warn!(event = "api_tokens_unread", %error),
+            Err(error) => warn!(event = "api_tokens_unread", %error, runbook = TOKENS_UNREAD),
         }
         read.tokens.clone()
     }
